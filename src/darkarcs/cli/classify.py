@@ -1,0 +1,40 @@
+"""``darkarcs classify``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def classify(
+    model: Annotated[str, typer.Argument(help="A model folder, a run folder or a zoo name.")],
+    paths: Annotated[list[str], typer.Argument(help="Images, folders or archives of images.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over eight rotations and reflections.")
+    ] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+) -> None:
+    """Classify images: one record a file, with a probability for each class."""
+    import json
+    import sys
+
+    from darkarcs.inference import classify as classify_images
+    from darkarcs.zoo import resolve
+
+    records = classify_images(
+        resolve(model),
+        paths,
+        skip_bad=skip_bad,
+        test_time_augmentation="dihedral" if tta else "none",
+        device=device,
+        progress=sys.stderr.isatty(),
+    )
+    if as_json:
+        typer.echo(json.dumps(records, indent=2))
+        return
+    for record in records:
+        shown = "  ".join(f"{k} {v:.4f}" for k, v in record["probabilities"].items())
+        typer.echo(f"{record['path']}: {record['class']}  ({shown})")

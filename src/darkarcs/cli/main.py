@@ -1,0 +1,46 @@
+"""The ``darkarcs`` command: mounts the verbs, and turns errors into one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from darkarcs.cli import data, zoo
+from darkarcs.cli.classify import classify
+from darkarcs.cli.evaluate import evaluate
+from darkarcs.cli.models import models
+from darkarcs.cli.train import train
+from darkarcs.errors import DarkarcsError
+
+app = typer.Typer(
+    name="darkarcs",
+    help="Reads the nature of dark matter from images of strong gravitational lenses.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _verb in (train, evaluate, classify, models):
+    app.command()(_verb)
+for _name, _group in (("data", data.app), ("zoo", zoo.app)):
+    app.add_typer(_group, name=_name)
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one line and exit status 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("darkarcs").setLevel(logging.INFO)
+    try:
+        app()
+    except DarkarcsError as error:
+        print(f"darkarcs: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("darkarcs: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""``darkarcs train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged recipe.")],
+    data: Annotated[str, typer.Option(help="Labelled images: folder, archive or HDF5.")],
+    out: Annotated[Path, typer.Option(help="A new folder for the run.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key of the recipe.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was cut off.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+) -> None:
+    """Train a model by a recipe; writes OUT/model, the model folder."""
+    import sys
+
+    from darkarcs.training import load_recipe
+    from darkarcs.training import train as train_model
+
+    run = train_model(
+        load_recipe(recipe, overrides or ()),
+        data,
+        out,
+        resume=resume,
+        skip_bad=skip_bad,
+        device=device,
+        progress=sys.stderr.isatty(),
+    )
+    typer.echo(
+        f"validation AUC {run.best_auc:.5f} at epoch {run.best_epoch + 1}, "
+        f"{run.images_seen:,} images seen in {run.wall_time:.0f} s\n{run.model}"
+    )

@@ -1,0 +1,7 @@
+"""Inference: a model folder and images in, predictions out."""
+
+from darkarcs.inference.classify import classify
+from darkarcs.inference.evaluate import evaluate
+from darkarcs.inference.predictor import Predictor
+
+__all__ = ["Predictor", "classify", "evaluate"]

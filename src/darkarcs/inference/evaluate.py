@@ -1,0 +1,247 @@
+"""Evaluate a model folder on labelled images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darkarcs import data
+from darkarcs.data import LensImages, SplitSettings, divide
+from darkarcs.errors import DataError, require_new
+from darkarcs.evaluation import Predictions, evaluate_predictions, write_predictions
+from darkarcs.evaluation.examples import choose_examples, write_examples
+from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
+from darkarcs.evaluation.results import (
+    LearningPoint,
+    Result,
+    append_test_log,
+    write_result,
+)
+from darkarcs.inference.predictor import Predictor, TestTimeAugmentation
+from darkarcs.model_folder import ModelDescription, short_identities
+
+TEST_LOG = "test_log.csv"
+SELECTION = "validation split of the training data; the test split chose nothing"
+
+
+def evaluate(
+    model: Path,
+    data_uri: str,
+    out: Path,
+    *,
+    split: str = "all",
+    test_time_augmentation: TestTimeAugmentation = "none",
+    skip_bad: bool = False,
+    num_bootstrap: int = 2000,
+    results: Path | None = None,
+    name: str | None = None,
+    tables: Sequence[str] = (),
+    notes: str = "",
+    device: str = "cpu",
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Evaluate a model on labelled images.
+
+    Writes ``predictions.csv`` first, then from it ``evaluation.json``, and for the report
+    ``history.csv`` and ``examples.npz``.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+        A model folder.
+    data_uri : str
+        Labelled images.
+    out : pathlib.Path
+        A new folder.
+    split : {"all", "train", "validation", "test"}, default "all"
+        ``all`` takes every image; the others repeat the split that the model was trained
+        with and need the very data set that it was trained on.
+    test_time_augmentation : {"none", "dihedral"}, default "none"
+        Average over the eight rotations and reflections.
+    skip_bad : bool, default False
+        Leave bad files out instead of stopping.
+    num_bootstrap : int, default 2000
+        Resamples of the bootstrap intervals.
+    results : pathlib.Path, optional
+        Folder of result files: gets ``<name>.json`` and, unless the split is ``train`` or
+        ``validation``, a line in ``test_log.csv``.
+    name : str, optional
+        Name of the result file; the model's by default.
+    tables : sequence of str
+        Generated tables in which the result has a row.
+    notes : str
+        Kept with the result.
+    device : str, default "cpu"
+        Where the model runs.
+    progress : bool, default False
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    dict
+        Content of ``evaluation.json``: see `darkarcs.evaluation.evaluate_predictions`, and
+        ``model``, ``data``, ``overlap``, ``command``, ``version``, ``machine``.
+
+    Raises
+    ------
+    DarkarcsError
+        Unlabelled or bad data, other classes, a split that cannot be repeated, output that
+        exists.
+    """
+    out = require_new(Path(out))
+    predictor = Predictor(model, device)
+    description = predictor.folder.description
+    images = data.open(data_uri, skip_bad=skip_bad)
+    content_hash = images.content_hash
+    chosen = _select(images, description, split)
+    predictions = predictor.predict(chosen, split, test_time_augmentation, progress)
+    if predictions.labels is None:
+        raise DataError(
+            f"{data_uri}: has no labels to evaluate against; put the images of each class into "
+            "a folder of its name, or use 'darkarcs classify'"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    write_predictions(predictions, out / "predictions.csv")
+
+    evaluation = evaluate_predictions(predictions, num_bootstrap=num_bootstrap)
+    overlap = _overlap(chosen, predictor)
+    evaluation["warnings"] = [*_overlap_warnings(overlap, len(chosen)), *evaluation["warnings"]]
+    if not description.provenance.get("converged", True):
+        evaluation["warnings"].append("the training had not converged when its budget ended")
+    report = {
+        **evaluation,
+        "model": description.name,
+        "data": {"content_hash": content_hash, "num_images": len(images)},
+        "overlap": overlap,
+        "test_time_augmentation": test_time_augmentation,
+        "command": command_line(),
+        "version": package_version(),
+        "machine": describe_machine(device=device),
+        "training": {k: v for k, v in description.provenance.items() if k != "learning_curve"},
+    }
+    (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write_history(out / "history.csv", description)
+    _write_examples(out, predictor, chosen, predictions)
+    if results is not None:
+        _file_result(
+            results, name or description.name, evaluation, description, predictions,
+            content_hash, split, tables, notes,
+        )
+    return report
+
+
+def _select(images: LensImages, description: ModelDescription, split: str) -> LensImages:
+    if split == "all":
+        return images
+    recorded = description.split
+    if images.content_hash != description.data.get("content_hash"):
+        raise DataError(
+            f"split '{split}' cannot be repeated: these are not the images that "
+            f"'{description.name}' was trained on; leave --split away"
+        )
+    indices = divide(images, SplitSettings.parse(recorded["settings"], "split"))
+    if split not in indices:
+        raise DataError(f"there is no split '{split}': choose from all, {', '.join(indices)}")
+    chosen = images.select(indices[split])
+    if chosen.content_hash != recorded["hashes"][split]:
+        raise DataError(f"split '{split}' came out other than in training; evaluate on all")
+    return chosen
+
+
+def _overlap(images: LensImages, predictor: Predictor) -> dict[str, int]:
+    identities = short_identities(images.metadata["identity"])
+    return {
+        name: int(np.isin(identities, seen).sum()) for name, seen in predictor.folder.seen.items()
+    }
+
+
+def _overlap_warnings(overlap: dict[str, int], num_images: int) -> list[str]:
+    uses = {"train": "trained on", "validation": "selected on"}
+    return [
+        f"{count} of {num_images} images are ones that the model was {uses.get(name, name)}: "
+        "the figures are too good; use --split test or other data"
+        for name, count in overlap.items()
+        if count
+    ]
+
+
+def _write_history(path: Path, description: ModelDescription) -> None:
+    curve = description.provenance.get("learning_curve", [])
+    if curve:
+        header = ",".join(curve[0])
+        lines = [",".join(str(value) for value in row.values()) for row in curve]
+        path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+
+
+def _write_examples(
+    out: Path, predictor: Predictor, images: LensImages, predictions: Predictions
+) -> None:
+    chosen = choose_examples(predictions)
+    if chosen:
+        indices: NDArray[np.int64] = np.array([example.index for example in chosen])
+        shown = images.select(indices)
+        write_examples(
+            out / "examples.npz",
+            predictions,
+            chosen,
+            predictor.preprocess(shown),
+            predictor.attention(shown),
+        )
+
+
+def _file_result(
+    folder: Path,
+    name: str,
+    evaluation: dict[str, Any],
+    description: ModelDescription,
+    predictions: Predictions,
+    content_hash: str,
+    split: str,
+    tables: Sequence[str],
+    notes: str,
+) -> None:
+    provenance = description.provenance
+    if split not in ("train", "validation"):
+        append_test_log(
+            folder / TEST_LOG,
+            {
+                "model": description.name,
+                "model_hash": predictions.model_hash,
+                "data_hash": content_hash,
+                "split": split,
+                "n": len(predictions),
+                "auc_macro": evaluation["auc"]["macro"],
+            },
+        )
+    keys = tuple(LearningPoint.model_fields)
+    write_result(
+        Result(
+            name=name,
+            tables=tuple(tables),
+            model=description.architecture.name,
+            parameters=provenance.get("num_parameters"),
+            evaluation=evaluation,
+            data=f"{description.task}, {len(predictions)} images",
+            data_hash=content_hash,
+            split=split,
+            selection=SELECTION,
+            configuration=provenance.get("recipe", {}),
+            seed=provenance.get("seed"),
+            images_seen=provenance.get("images_seen"),
+            token_forwards=provenance.get("token_forwards"),
+            wall_time_seconds=provenance.get("wall_time"),
+            learning_curve=tuple(
+                LearningPoint(**{key: row[key] for key in keys if key in row})
+                for row in provenance.get("learning_curve", [])
+            ),
+            converged=provenance.get("converged"),
+            model_hash=predictions.model_hash,
+            notes=notes,
+        ),
+        folder,
+    )

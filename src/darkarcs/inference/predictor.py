@@ -1,0 +1,218 @@
+"""From a model folder and lens images to logits and attention maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from darkarcs.data import LensImages
+from darkarcs.data.augmentation import apply_dihedral
+from darkarcs.errors import ModelError
+from darkarcs.evaluation import Predictions
+from darkarcs.explain.attention import class_attention
+from darkarcs.model_folder import ModelFolder, read_model_folder
+
+TestTimeAugmentation = Literal["none", "dihedral"]
+
+
+class Predictor:
+    """A trained model with its preprocessing, ready for images.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A model folder.
+    device : torch.device or str, default "cpu"
+        Where the model runs, in float32.
+    batch_size : int, default 64
+        Images a forward pass.
+
+    Raises
+    ------
+    ModelError
+        If the folder cannot be read.
+    """
+
+    def __init__(
+        self, folder: Path, device: torch.device | str = "cpu", batch_size: int = 64
+    ) -> None:
+        self.folder: ModelFolder = read_model_folder(folder, device)
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the logits."""
+        return self.folder.description.class_names
+
+    def preprocess(self, images: LensImages) -> NDArray[np.float32]:
+        """Bring images to what the model sees.
+
+        Parameters
+        ----------
+        images : LensImages
+            As stored.
+
+        Returns
+        -------
+        numpy.ndarray, shape (N, C, S, S), float32
+            By the constants in the model folder.
+        """
+        return self.folder.description.preprocessing.apply(images.images, images.pixel_scale)
+
+    def logits(
+        self,
+        images: LensImages,
+        test_time_augmentation: TestTimeAugmentation = "none",
+        progress: bool = False,
+    ) -> NDArray[np.float64]:
+        """Predict.
+
+        Parameters
+        ----------
+        images : LensImages
+            Labels are not looked at.
+        test_time_augmentation : {"none", "dihedral"}, default "none"
+            ``dihedral`` averages the log-probabilities over the eight rotations and
+            reflections of each image.
+        progress : bool, default False
+            Show a progress bar on standard error.
+
+        Returns
+        -------
+        numpy.ndarray, shape (N, K), float64
+            Before the temperature.
+        """
+        parts = []
+        with torch.inference_mode():
+            for batch in self._batches(images, progress):
+                if test_time_augmentation == "none":
+                    parts.append(self.folder.model(batch).logits)
+                else:
+                    parts.append(self._dihedral_mean(batch))
+        return torch.cat(parts).double().cpu().numpy()
+
+    def _dihedral_mean(self, batch: Tensor) -> Tensor:
+        views = []
+        for element in range(8):
+            chosen = torch.full((len(batch),), element, device=batch.device)
+            logits = self.folder.model(apply_dihedral(batch, chosen)).logits
+            views.append(logits.log_softmax(dim=1))
+        return torch.stack(views).mean(dim=0)
+
+    def _batches(self, images: LensImages, progress: bool) -> Iterator[Tensor]:
+        starts = range(0, len(images), self.batch_size)
+        console = Console(stderr=True)
+        for start in track(
+            starts, "Predicting", console=console, disable=not progress, transient=True
+        ):
+            part = images.select(np.arange(start, min(start + self.batch_size, len(images))))
+            yield torch.from_numpy(self.preprocess(part)).to(self.device)
+
+    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn logits into calibrated probabilities.
+
+        Parameters
+        ----------
+        logits : numpy.ndarray, shape (N, K)
+            From `logits`.
+
+        Returns
+        -------
+        numpy.ndarray, shape (N, K)
+            Softmax of the logits over the temperature that was fitted on validation.
+        """
+        scaled = torch.from_numpy(logits) / self.folder.description.temperature
+        return scaled.softmax(dim=1).numpy()
+
+    def predict(
+        self,
+        images: LensImages,
+        split: str,
+        test_time_augmentation: TestTimeAugmentation = "none",
+        progress: bool = False,
+    ) -> Predictions:
+        """Predict lens images, as a table that evaluation starts from.
+
+        Parameters
+        ----------
+        images : LensImages
+            Labelled or not.
+        split : str
+            What the images are: ``"test"``, ``"all"``.
+        test_time_augmentation : {"none", "dihedral"}, default "none"
+            See `logits`.
+        progress : bool, default False
+            Show a progress bar on standard error.
+
+        Returns
+        -------
+        Predictions
+            Labels are renumbered to the model's classes; logits are divided by the temperature,
+            so that their softmax are the probabilities that ``classify`` gives.
+
+        Raises
+        ------
+        ModelError
+            If the images are of a class that the model does not know.
+        """
+        labels = self._renumber(images)
+        logits = self.logits(images, test_time_augmentation, progress)
+        return Predictions(
+            identities=images.metadata["identity"],
+            groups=images.metadata["group"],
+            names=images.metadata["name"],
+            labels=labels,
+            logits=logits / self.folder.description.temperature,
+            class_names=self.class_names,
+            split=split,
+            model_hash=self.folder.model_hash,
+        )
+
+    def _renumber(self, images: LensImages) -> NDArray[np.int64] | None:
+        if images.labels is None:
+            return None
+        known = {name: index for index, name in enumerate(self.class_names)}
+        if "sub" in known:  # any substructure is the positive class of a two-class model
+            known = {"cdm": known["sub"], "axion": known["sub"], **known}
+        unknown = [name for name in images.class_names if name not in known]
+        if unknown:
+            raise ModelError(
+                f"the data hold class {', '.join(unknown)}, but the model tells apart "
+                f"{', '.join(self.class_names)}: evaluate on data of these classes"
+            )
+        numbers = np.array([known[name] for name in images.class_names], dtype=np.int64)
+        return numbers[images.labels]
+
+    def attention(self, images: LensImages) -> NDArray[np.float32] | None:
+        """Give the attention map of each image.
+
+        Parameters
+        ----------
+        images : LensImages
+            A few images.
+
+        Returns
+        -------
+        numpy.ndarray, shape (N, G, G), float32, or None
+            Attention of the last layer to each patch, averaged over heads; None for a model
+            without attention.
+        """
+        model = self.folder.model
+        if not getattr(model, "supports_attention", False):
+            return None
+        maps = []
+        with torch.inference_mode():
+            for batch in self._batches(images, progress=False):
+                captured = model(batch, capture=("attention.-1",)).captured["attention.-1"]
+                prefix = int(getattr(model, "num_prefix_tokens", 0))
+                maps.append(class_attention(captured.float().cpu().numpy(), prefix))
+        return np.concatenate(maps).astype(np.float32)

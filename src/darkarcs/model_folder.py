@@ -1,0 +1,282 @@
+"""The model folder: everything that classification needs, and nothing else.
+
+A folder holds ``model.safetensors`` (the weights), ``model.json`` (architecture, preprocessing
+with its constants, class names, temperature, provenance) and ``seen.safetensors`` (the first
+64 bits of the identity of each image that training or selection has seen, so that an
+evaluation can tell whether its data overlap). Nothing in it is executable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from darkarcs.configuration import Configuration
+from darkarcs.data import FittedPreprocessing
+from darkarcs.errors import ModelError, require_new
+from darkarcs.models import create_model
+
+WEIGHTS, DESCRIPTION, SEEN = "model.safetensors", "model.json", "seen.safetensors"
+
+
+class Architecture(Configuration):
+    """What `darkarcs.models.create_model` needs to build the model again.
+
+    Attributes
+    ----------
+    name : str
+        Name in the model registry.
+    num_classes, in_channels, image_size : int
+        Shape of input and output; the size in pixels.
+    options : dict
+        Overrides of the architecture.
+    """
+
+    name: str
+    num_classes: int
+    in_channels: int
+    image_size: int
+    options: dict[str, Any] = {}
+
+
+class ModelDescription(Configuration):
+    """Content of ``model.json``.
+
+    Attributes
+    ----------
+    schema_version : int
+        Version of this schema.
+    name : str
+        Name of the model or of the run that made it.
+    task : str
+        What it tells apart, for example ``"no_sub against sub"``.
+    architecture : Architecture
+        How to build it.
+    preprocessing : FittedPreprocessing
+        With its constants.
+    class_names : tuple of str
+        In the order of the logits.
+    temperature : float, default 1.0
+        Divides the logits before the softmax.
+    split : dict
+        The split settings of the recipe and a hash of each split's identities, so that
+        ``evaluate --split test`` can repeat it.
+    data : dict
+        Content hash, source and size of the data set trained on.
+    provenance : dict
+        Command, recipe, seed, version, images seen, token-forwards, wall time, learning curve.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    task: str
+    architecture: Architecture
+    preprocessing: FittedPreprocessing
+    class_names: tuple[str, ...]
+    temperature: float = 1.0
+    split: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model read from its folder.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The folder.
+    description : ModelDescription
+        Content of ``model.json``.
+    model : torch.nn.Module
+        In evaluation mode, float32.
+    model_hash : str
+        SHA-256 over both files, the weights and the description.
+    seen : dict of str to numpy.ndarray
+        By split name the sorted 64-bit identities that training has seen.
+    """
+
+    path: Path
+    description: ModelDescription
+    model: nn.Module
+    model_hash: str
+    seen: dict[str, NDArray[np.int64]]
+
+
+def short_identities(identities: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]:
+    """Shorten identities to their first 64 bits, sorted.
+
+    Parameters
+    ----------
+    identities : sequence of str
+        Hexadecimal digests.
+
+    Returns
+    -------
+    numpy.ndarray, shape (N,), int64
+        Sorted.
+
+    Examples
+    --------
+    >>> short_identities(["00000000000000ff" + "0" * 48]).tolist()
+    [255]
+    """
+    values = np.array([int(text[:16], 16) for text in identities], dtype=np.uint64)
+    return np.sort(values.view(np.int64))
+
+
+def write_model_folder(
+    path: Path,
+    model: nn.Module,
+    description: ModelDescription,
+    seen: Mapping[str, NDArray[np.int64]],
+    *,
+    half: bool = False,
+) -> Path:
+    """Write a model folder.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A new or empty folder.
+    model : torch.nn.Module
+        Its state dict is stored.
+    description : ModelDescription
+        Stored as JSON.
+    seen : mapping of str to numpy.ndarray
+        From `short_identities`, by split.
+    half : bool, default False
+        Store floating-point weights as float16; they are read back as float32.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    OutputExistsError
+        If something is there already.
+    """
+    path = require_new(path)
+    path.mkdir(parents=True, exist_ok=True)
+    state = {}
+    for name, value in model.state_dict().items():
+        narrow = half and value.is_floating_point()
+        state[name] = (value.half() if narrow else value).detach().cpu().contiguous()
+    save_file(state, path / WEIGHTS)
+    save_file({k: torch.from_numpy(v.copy()) for k, v in seen.items()}, path / SEEN)
+    text = json.dumps(description.model_dump(mode="json"), indent=2) + "\n"
+    (path / DESCRIPTION).write_text(text, encoding="utf-8")
+    return path
+
+
+def read_description(path: Path) -> ModelDescription:
+    """Read ``model.json`` alone, without touching the weights.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A model folder.
+
+    Returns
+    -------
+    ModelDescription
+        Validated.
+
+    Raises
+    ------
+    ModelError
+        If it is no model folder, or its JSON is damaged.
+    """
+    file = Path(path) / DESCRIPTION
+    if not file.is_file():
+        raise ModelError(f"{path}: is not a model folder (no {DESCRIPTION} in it)")
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{file}: is damaged ({error}); copy the model folder again") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{file}: is damaged (not a JSON object); copy the model folder again")
+    return ModelDescription.parse(values, str(file))
+
+
+def hash_model_folder(path: Path) -> str:
+    """Hash a model's weights and description.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A model folder.
+
+    Returns
+    -------
+    str
+        SHA-256, hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for name in (WEIGHTS, DESCRIPTION):
+        digest.update((Path(path) / name).read_bytes())
+    return digest.hexdigest()
+
+
+def read_model_folder(path: Path, device: torch.device | str = "cpu") -> ModelFolder:
+    """Read a model folder and build its model.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A model folder.
+    device : torch.device or str, default "cpu"
+        Where the model goes.
+
+    Returns
+    -------
+    ModelFolder
+        The model in evaluation mode and its description.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or damaged, or the weights do not fit the architecture.
+    """
+    path = Path(path)
+    description = read_description(path)
+    architecture = description.architecture
+    model = create_model(
+        architecture.name,
+        num_classes=architecture.num_classes,
+        in_channels=architecture.in_channels,
+        image_size=architecture.image_size,
+        **architecture.options,
+    )
+    try:
+        state = load_file(path / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path / WEIGHTS}: cannot be read ({error})") from None
+    state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
+        raise ModelError(
+            f"{path / WEIGHTS}: does not fit the architecture '{architecture.name}' ({reason})"
+        ) from None
+    seen: dict[str, NDArray[np.int64]] = {}
+    if (path / SEEN).is_file():
+        with safe_open(path / SEEN, framework="numpy") as file:
+            seen = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    model = model.to(device).eval()
+    return ModelFolder(path, description, model, hash_model_folder(path), seen)

@@ -1,0 +1,108 @@
+"""The contract between a training loop and what it optimises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from darkarcs.configuration import Configuration
+from darkarcs.registry import Registry
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and labels of one optimizer step, on the training device.
+
+    Attributes
+    ----------
+    images : torch.Tensor, shape (B, C, H, W)
+        Preprocessed and augmented images.
+    labels : torch.Tensor, shape (B,), int64
+        Class indices.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class ObjectiveOutput:
+    """What one step of an objective gives back.
+
+    Attributes
+    ----------
+    loss : torch.Tensor, shape ()
+        What is minimised.
+    parts : dict of str to torch.Tensor
+        The named terms of the loss, detached, for the log.
+    logits : torch.Tensor, shape (B, K)
+        The prediction for the whole image, detached.
+    token_forwards : int
+        Tokens that went forward through a transformer in this step, teachers and decoders
+        included; the currency in which runs are compared. Zero for a model without tokens.
+    """
+
+    loss: Tensor
+    parts: dict[str, Tensor]
+    logits: Tensor
+    token_forwards: int
+
+
+class Objective(nn.Module):
+    """Base of all objectives; owns its extra modules, which are trained but not released."""
+
+    def forward(
+        self, model: nn.Module, batch: Batch, step: int, generator: torch.Generator
+    ) -> ObjectiveOutput:
+        """Compute the loss of one step.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+            Called as ``model(images, patch_mask=None, capture=())``.
+        batch : Batch
+            Images and labels.
+        step : int
+            Index of the optimizer step, for schedules.
+        generator : torch.Generator
+            The step's own stream: the objective draws from nothing else.
+
+        Returns
+        -------
+        ObjectiveOutput
+            The loss and what the log needs.
+        """
+        raise NotImplementedError
+
+
+#: Objectives by the ``kind`` of their configuration: the configuration's class and a factory
+#: ``(configuration, class_counts, model) -> Objective``.
+objectives: Registry[tuple[type[Configuration], Callable[..., Objective]]] = Registry(
+    "objective", "darkarcs.objectives"
+)
+
+
+def count_token_forwards(model: nn.Module, images: Tensor) -> int:
+    """Count the tokens of one forward pass.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A model whose optional method ``num_tokens(height, width)`` counts the tokens of one image.
+    images : torch.Tensor, shape (B, C, H, W)
+        The batch.
+
+    Returns
+    -------
+    int
+        Images times tokens an image; zero for a model without tokens.
+    """
+    num_tokens: Any = getattr(model, "num_tokens", None)
+    if num_tokens is None:
+        return 0
+    batch_size, _, height, width = images.shape
+    return batch_size * int(num_tokens(height, width))

@@ -1,0 +1,181 @@
+"""Callbacks: averaged weights, selection on validation AUC, the history file."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, WeightAveraging
+from safetensors.torch import save_file
+from torch import Tensor
+
+from darkarcs.evaluation.roc import macro_auc
+from darkarcs.training.module import TrainingModule
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "step",
+    "images_seen",
+    "token_forwards",
+    "train_loss",
+    "validation_loss",
+    "validation_auc",
+    "learning_rate",
+    "wall_time",
+)
+
+
+def ema_with_warmup(
+    decay: float,
+) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Make the update of an exponential moving average whose decay warms up.
+
+    Parameters
+    ----------
+    decay : float
+        Decay a step once warm; at update ``n`` it is ``min(decay, (1 + n) / (10 + n))``, so
+        that short runs are not dominated by their initial weights.
+
+    Returns
+    -------
+    callable
+        A ``multi_avg_fn`` of `torch.optim.swa_utils.AveragedModel`.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
+        count = int(num_averaged)
+        weight = 1 - min(decay, (1 + count) / (10 + count))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, weight)
+            else:  # counters such as BatchNorm's
+                mean.copy_(value)
+
+    return update
+
+
+def weight_averaging(decay: float) -> WeightAveraging:
+    """Make the callback that trains one set of weights and validates their moving average.
+
+    Parameters
+    ----------
+    decay : float
+        See `ema_with_warmup`.
+
+    Returns
+    -------
+    pytorch_lightning.callbacks.WeightAveraging
+        Buffers are averaged as well.
+    """
+    return WeightAveraging(use_buffers=True, multi_avg_fn=ema_with_warmup(decay))
+
+
+class Selection(Callback):
+    """Measures validation AUC, keeps the best weights, writes the history.
+
+    It must stand before `weight_averaging` in the list of callbacks, so that it sees the
+    averaged weights in place.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Gets ``best.safetensors`` and ``history.csv``.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.best_auc = -1.0
+        self.best_loss = math.inf
+        self.best_epoch = -1
+        self.history: list[dict[str, float]] = []
+        self.elapsed = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds of training, earlier parts of a resumed run included."""
+        return self.elapsed + time.monotonic() - self._started
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure, log, and keep the weights if they are the best so far."""
+        assert isinstance(pl_module, TrainingModule)
+        if trainer.sanity_checking:
+            return
+        logits = torch.cat(pl_module.validation_logits)
+        labels = torch.cat(pl_module.validation_labels)
+        auc = macro_auc(logits.double().numpy(), labels.numpy())
+        loss = float(torch.nn.functional.cross_entropy(logits, labels))
+        pl_module.log("validation_auc", auc, prog_bar=True, batch_size=len(labels))
+        pl_module.log("validation_loss", loss, batch_size=len(labels))
+        self.history.append(
+            {
+                "epoch": trainer.current_epoch,
+                "step": trainer.global_step,
+                "images_seen": pl_module.images_seen,
+                "token_forwards": pl_module.token_forwards,
+                "train_loss": float(torch.stack(pl_module.epoch_losses).mean()),
+                "validation_loss": loss,
+                "validation_auc": auc,
+                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "wall_time": round(self.wall_time, 2),
+            }
+        )
+        # a saturated AUC ties between epochs: then the smaller loss wins
+        if (auc, -loss) > (self.best_auc, -self.best_loss):
+            self.best_auc, self.best_loss = auc, loss
+            self.best_epoch = trainer.current_epoch
+            save_weights(pl_module.model, self.directory / "best.safetensors")
+        self._write_history()
+
+    def _write_history(self) -> None:
+        temporary = self.directory / "history.csv.part"
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, HISTORY_COLUMNS)
+            writer.writeheader()
+            writer.writerows(self.history)
+        temporary.replace(self.directory / "history.csv")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a resumed run needs."""
+        return {
+            "best_auc": self.best_auc,
+            "best_loss": self.best_loss,
+            "best_epoch": self.best_epoch,
+            "history": self.history,
+            "wall_time": self.wall_time,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where the checkpoint was written."""
+        self.best_auc = state_dict["best_auc"]
+        self.best_loss = state_dict["best_loss"]
+        self.best_epoch = state_dict["best_epoch"]
+        self.history = state_dict["history"]
+        self.elapsed = state_dict["wall_time"]
+
+
+def save_weights(model: torch.nn.Module, path: Path) -> None:
+    """Write a state dict as safetensors, in one step that cannot be half done.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Its state dict is written, on the CPU and contiguous.
+    path : pathlib.Path
+        Replaced if there.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    temporary = path.with_suffix(".part")
+    save_file(state, temporary)
+    temporary.replace(path)

@@ -1,0 +1,167 @@
+"""The Lightning module: one model, one objective, one schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from darkarcs.data import Augmentation
+from darkarcs.objectives import Batch, Objective
+from darkarcs.seeding import derive_seed, torch_generator
+from darkarcs.training.recipe import TrainingSettings
+from darkarcs.training.schedule import parameter_groups, warmup_cosine
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains a model by an objective.
+
+    All randomness of step ``s`` (augmentation, dropout, stochastic depth, what an objective
+    draws) is seeded by ``(seed, s)``; together with the batch order this makes a resumed run
+    equal to an uninterrupted one.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        From the model registry.
+    objective : Objective
+        The loss.
+    augmentation : Augmentation
+        Applied to each training batch on the device.
+    settings : TrainingSettings
+        Optimizer and schedule.
+    num_steps : int
+        Optimizer steps in the whole run.
+    seed : int
+        Root seed.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        augmentation: Augmentation,
+        settings: TrainingSettings,
+        num_steps: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.augmentation = augmentation
+        self.settings = settings
+        self.num_steps = num_steps
+        self.seed = seed
+        self.images_seen = 0
+        self.token_forwards = 0
+        self.epoch_losses: list[Tensor] = []
+        self.validation_logits: list[Tensor] = []
+        self.validation_labels: list[Tensor] = []
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the losses of the last epoch, and choose the order of this one."""
+        self.epoch_losses = []
+        batches: Any = self.trainer.train_dataloader
+        batches.set_epoch(self.current_epoch)
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move a batch; it is there already unless the images do not fit the device."""
+        return Batch(batch.images.to(device), batch.labels.to(device))
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed what draws from the global generator (dropout, stochastic depth)."""
+        torch.manual_seed(derive_seed(self.seed, "step", self.global_step))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Augment, compute the objective, count what it cost."""
+        step = self.global_step
+        # drawn on the CPU, so that a run's draws do not depend on its device
+        generator = torch_generator(self.seed, "augmentation", step)
+        images = self.augmentation.apply(batch.images, generator)
+        output = self.objective(
+            self.model,
+            Batch(images, batch.labels),
+            step,
+            torch_generator(self.seed, "objective", step),
+        )
+        self.images_seen += len(images)
+        self.token_forwards += output.token_forwards
+        self.epoch_losses.append(output.loss.detach())
+        values = {f"train_{name}": value for name, value in output.parts.items()}
+        self.log_dict(
+            {"train_loss": output.loss.detach(), **values},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(images),
+        )
+        return output.loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the logits of the last validation."""
+        self.validation_logits = []
+        self.validation_labels = []
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the logits; the selection callback turns them into an AUC."""
+        output = self.model(batch.images)
+        self.validation_logits.append(output.logits.float().cpu())
+        self.validation_labels.append(batch.labels.cpu())
+
+    def configure_optimizers(self) -> Any:
+        """Make AdamW over layer-wise groups, with warm-up and cosine a step."""
+        settings = self.settings
+        model: Any = self.model
+        names = ("pos_embed", "cls_token", "dist_token", "reg_token", "mask_token")
+        no_decay = {
+            id(parameter)
+            for name, parameter in self.model.named_parameters()
+            if name.rsplit(".", 1)[-1] in names
+        }
+        groups = parameter_groups(
+            model.layer_groups(),
+            list(self.objective.parameters()),
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            layer_decay=settings.layer_decay,
+            no_decay=no_decay,
+        )
+        # fused: one kernel a step, on the CPU too
+        optimizer = torch.optim.AdamW(groups, betas=settings.betas, fused=True)
+        factor = partial(
+            warmup_cosine,
+            num_steps=self.num_steps,
+            warmup=settings.warmup,
+            final=settings.final_learning_rate,
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm; bfloat16 needs no loss scaling, so there is nothing to undo before."""
+        if self.settings.gradient_clip > 0:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.settings.gradient_clip)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the counters."""
+        checkpoint["images_seen"] = self.images_seen
+        checkpoint["token_forwards"] = self.token_forwards
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Read the counters back."""
+        self.images_seen = int(checkpoint["images_seen"])
+        self.token_forwards = int(checkpoint["token_forwards"])
+

@@ -1,0 +1,159 @@
+"""Recipes: one strict YAML file says everything about a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SerializeAsAny, field_validator
+
+from darkarcs.configuration import Configuration, apply_overrides, read_yaml
+from darkarcs.data import Augmentation, Preprocessing, SplitSettings
+from darkarcs.errors import ConfigurationError
+from darkarcs.models import FineTuning
+from darkarcs.objectives import Classification, objectives
+
+SCHEMA_VERSION = 1
+
+
+class ModelSettings(Configuration):
+    """Which model, and from which weights.
+
+    Attributes
+    ----------
+    name : str
+        A name of the model registry, or ``huggingface:<name>``.
+    pretrained : str, optional
+        A ``.safetensors`` file, ``hf_hub:owner/name``, or ``default`` for the registry's own.
+    options : dict
+        Overrides of the architecture, such as ``{"patch_size": 12, "drop_path": 0.1}``.
+    """
+
+    name: str
+    pretrained: str | None = None
+    options: dict[str, Any] = {}
+
+
+class TrainingSettings(Configuration):
+    """Optimizer, schedule and length of a run.
+
+    Attributes
+    ----------
+    epochs : int, default 20
+        Passes over the training images; validation and a checkpoint come after each.
+    batch_size : int, default 128
+        Images a step; the last incomplete batch of an epoch is left out.
+    learning_rate : float, default 1e-3
+        Peak learning rate of the head and, with ``layer_decay`` 1, of all layers.
+    weight_decay : float, default 0.05
+        AdamW's; not applied to biases, norms, tokens and position embeddings.
+    betas : tuple of float, default (0.9, 0.999)
+        AdamW's.
+    layer_decay : float, default 1.0
+        Each layer group nearer to the input trains at this factor times the next.
+    warmup : float, default 0.1
+        Share of all steps in which the learning rate rises linearly; a cosine to
+        ``final_learning_rate`` times the peak follows.
+    final_learning_rate : float, default 0.01
+        Share of the peak at the last step.
+    gradient_clip : float, default 1.0
+        Largest norm of the gradient; 0 for none.
+    ema_decay : float, default 0.995
+        Decay a step of the moving average of the weights that is validated and released;
+        0 for none. It warms up as (1 + n) / (10 + n).
+    precision : {"auto", "32", "bf16"}, default "auto"
+        ``auto`` takes bfloat16 autocast where the device computes it natively.
+    early_stopping : int, optional
+        Stop after this many epochs without a better validation AUC.
+    evaluation_batch_size : int, default 256
+        Images a step in validation.
+    loggers : tuple of {"tensorboard", "wandb"}
+        Beside the CSV that is always written.
+    threads : int, optional
+        CPU threads; fixed for bit-for-bit equal repeats.
+    """
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    final_learning_rate: float = Field(default=0.01, ge=0, le=1)
+    gradient_clip: float = Field(default=1.0, ge=0)
+    ema_decay: float = Field(default=0.995, ge=0, lt=1)
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    early_stopping: int | None = Field(default=None, ge=1)
+    evaluation_batch_size: int = Field(default=256, ge=1)
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    threads: int | None = Field(default=None, ge=1)
+
+
+class Recipe(Configuration):
+    """A whole run.
+
+    Attributes
+    ----------
+    schema_version : int
+        Version of this schema.
+    name : str
+        What the run is called in results.
+    description : str
+        One line for people.
+    seed : int
+        Root of every random stream of the run: initial weights, order, augmentation, dropout.
+    split, preprocessing, augmentation, model, fine_tuning, objective, training
+        The parts; see their classes.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    description: str = ""
+    seed: int = 0
+    split: SplitSettings = SplitSettings()
+    preprocessing: Preprocessing = Preprocessing()
+    augmentation: Augmentation = Augmentation()
+    model: ModelSettings
+    fine_tuning: FineTuning = FineTuning()
+    objective: SerializeAsAny[Configuration] = Classification()
+    training: TrainingSettings = TrainingSettings()
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _objective(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        configuration, _ = objectives[str(value.get("kind", "classification"))]
+        return configuration.parse(value, "objective")
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides.
+
+    Parameters
+    ----------
+    path : pathlib.Path or str
+        A YAML file.
+    overrides : sequence of str
+        Each ``"a.b=c"``.
+
+    Returns
+    -------
+    Recipe
+        Validated.
+
+    Raises
+    ------
+    ConfigurationError
+        One line: which key of which file is wrong, and what is near.
+    """
+    path = Path(path)
+    values = apply_overrides(read_yaml(path), overrides)
+    version = values.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"{path}: schema_version {version} is not the {SCHEMA_VERSION} that this release reads"
+        )
+    return Recipe.parse(values, str(path))

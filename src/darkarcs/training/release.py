@@ -1,0 +1,154 @@
+"""What is left when a training ends: the model folder and the validation predictions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from darkarcs.data import LensImages
+from darkarcs.evaluation import Predictions, fit_temperature, write_predictions
+from darkarcs.evaluation.provenance import describe_machine, git_commit, package_version
+from darkarcs.model_folder import (
+    Architecture,
+    ModelDescription,
+    short_identities,
+    write_model_folder,
+)
+from darkarcs.training.batches import OrderedBatches
+from darkarcs.training.callbacks import Selection
+from darkarcs.training.convergence import has_converged
+from darkarcs.training.preparation import TrainingData
+from darkarcs.training.module import TrainingModule
+from darkarcs.training.recipe import Recipe
+
+
+def write_trained_model(
+    out: Path,
+    model: nn.Module,
+    recipe: Recipe,
+    images: LensImages,
+    prepared: TrainingData,
+    selection: Selection,
+    module: TrainingModule,
+) -> Path:
+    """Write the model folder of a finished run, and its predictions of the validation split.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        The run's folder.
+    model : torch.nn.Module
+        With the selected weights, any LoRA merged.
+    recipe : Recipe
+        As resolved.
+    images : LensImages
+        The whole labelled set.
+    prepared : TrainingData
+        Its division.
+    selection : Selection
+        Holds the learning curve.
+    module : TrainingModule
+        Holds the counters.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out / "model"``.
+    """
+    logits = _validation_logits(model, prepared, recipe.training.evaluation_batch_size)
+    labels = prepared.validation_labels.numpy()
+    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    fitted = prepared.preprocessing
+    description = ModelDescription(
+        name=recipe.name,
+        task=" against ".join(images.class_names),
+        architecture=Architecture(
+            name=recipe.model.name,
+            num_classes=len(images.class_names),
+            in_channels=fitted.channels,
+            image_size=fitted.height,
+            options=recipe.model.options,
+        ),
+        preprocessing=fitted,
+        class_names=images.class_names,
+        temperature=fit_temperature(logits, labels),
+        split={
+            "settings": recipe.split.model_dump(mode="json"),
+            "num_images": {name: len(indices) for name, indices in prepared.splits.items()},
+            "hashes": {
+                name: images.select(indices).content_hash
+                for name, indices in prepared.splits.items()
+            },
+        },
+        data={
+            "uri": Path(run["data"]).name,
+            "content_hash": images.content_hash,
+            "num_images": len(images),
+            "class_counts": images.class_counts(),
+        },
+        provenance=_provenance(run, recipe, model, selection, module),
+    )
+    seen = {
+        name: short_identities(part.metadata["identity"])
+        for name, part in (("train", prepared.train), ("validation", prepared.validation))
+    }
+    path = write_model_folder(out / "model", model, description, seen)
+    metadata = prepared.validation.metadata
+    write_predictions(
+        Predictions(
+            identities=metadata["identity"],
+            groups=metadata["group"],
+            names=metadata["name"],
+            labels=labels,
+            logits=logits,
+            class_names=images.class_names,
+            split="validation",
+            model_hash="",
+        ),
+        out / "validation_predictions.csv",
+    )
+    return path
+
+
+def _validation_logits(
+    model: nn.Module, prepared: TrainingData, batch_size: int
+) -> NDArray[np.float64]:
+    model = model.cpu().eval()
+    batches = OrderedBatches(prepared.validation_images, prepared.validation_labels, batch_size)
+    with torch.inference_mode():
+        parts = [model(batch.images).logits for batch in batches]
+    return torch.cat(parts).double().numpy()
+
+
+def _provenance(
+    run: dict[str, Any],
+    recipe: Recipe,
+    model: nn.Module,
+    selection: Selection,
+    module: TrainingModule,
+) -> dict[str, Any]:
+    aucs = [row["validation_auc"] for row in selection.history]
+    report = getattr(model, "load_report", None)
+    return {
+        "command": run["command"],
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": recipe.seed,
+        "version": package_version(),
+        "git_commit": git_commit(),
+        "machine": describe_machine(torch.get_num_threads(), str(module.device)),
+        "pretrained": str(report) if report is not None else None,
+        "num_parameters": sum(p.numel() for p in model.parameters()),
+        "images_seen": module.images_seen,
+        "token_forwards": module.token_forwards,
+        "wall_time": round(selection.wall_time, 1),
+        "best_epoch": selection.best_epoch,
+        "best_validation_auc": selection.best_auc,
+        "converged": has_converged(aucs),
+        "learning_curve": selection.history,
+    }

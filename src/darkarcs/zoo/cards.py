@@ -1,0 +1,267 @@
+"""The card of a released model, generated from its description and its result files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from darkarcs.data import FittedPreprocessing
+from darkarcs.errors import ModelError
+from darkarcs.evaluation.results import Result, read_result
+from darkarcs.evaluation.tables import format_with_interval
+from darkarcs.model_folder import ModelDescription, hash_model_folder, read_description
+from darkarcs.zoo.catalogue import (
+    CARD_FILE,
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    file_sha256,
+    read_front_matter,
+)
+from darkarcs.zoo.weights_file import count_parameters, stored_type
+
+LICENSE = "Apache-2.0"
+
+#: What of the provenance stands in the card; all of it is in ``model.json``.
+_SHOWN = ("seed", "version", "pretrained", "images_seen", "wall_time", "converged")
+
+_COUNT_WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+
+_LIMITS = """\
+- It was trained on simulated lenses. On images from a telescope, with another noise, another
+  point-spread function or the lens galaxy's light still in, its probabilities mean little until
+  it is evaluated, and better fine-tuned, on images like them.
+- It always answers with one of its classes, also for an image that is no lens.
+- Its probabilities assume the class proportions of its training images.
+"""
+
+_RING_SIZE = """\
+- On the published two-class set a gradient-boosted tree on nothing but the azimuthally averaged
+  radial profile reaches an AUC of 0.993: the size of the ring nearly gives the label away. A high
+  AUC there does not show by itself that substructure was seen.
+"""
+
+
+def write_card(model_folder: Path, results: Sequence[Path], *, name: str | None = None) -> Path:
+    """Write ``card.md`` of a model folder from result files, replacing an earlier card.
+
+    Parameters
+    ----------
+    model_folder : pathlib.Path
+        The folder that is released.
+    results : sequence of pathlib.Path
+        Result files of evaluations of this very folder; may be empty.
+    name : str, optional
+        Name of the release; by default the one in the earlier card, else in ``model.json``.
+
+    Returns
+    -------
+    pathlib.Path
+        The card.
+
+    Raises
+    ------
+    ModelError
+        If it is no model folder, or a result was measured on other weights.
+    """
+    folder = Path(model_folder)
+    description = read_description(folder)
+    card = folder / CARD_FILE
+    if name is None:
+        name = str(read_front_matter(card)["name"]) if card.is_file() else description.name
+    model_hash = hash_model_folder(folder)
+    measured = [read_result(path) for path in results]
+    for path, result in zip(results, measured, strict=True):
+        found = result.model_hash or str(result.evaluation.get("model_hash", ""))
+        if found != model_hash:
+            raise ModelError(
+                f"{path}: was measured on another model ({found[:12] or 'unknown'}, not"
+                f" {model_hash[:12]}): evaluate {folder} itself"
+            )
+    text = _front_matter(folder, name, description) + "\n" + _body(folder, name, description)
+    text = text.replace("<!-- results -->", _results_section(measured))
+    card.write_text(text, encoding="utf-8")
+    return card
+
+
+def read_card(model_folder: Path) -> str:
+    """Read the card of a released model.
+
+    Parameters
+    ----------
+    model_folder : pathlib.Path
+        Its folder.
+
+    Returns
+    -------
+    str
+        Markdown, front matter included.
+
+    Raises
+    ------
+    ModelError
+        If there is no card.
+    """
+    card = Path(model_folder) / CARD_FILE
+    if not card.is_file():
+        raise ModelError(f"{model_folder}: has no {CARD_FILE}; it is not a released model")
+    return card.read_text(encoding="utf-8")
+
+
+def task_name(class_names: Sequence[str]) -> str:
+    """Name the task by its number of classes.
+
+    Parameters
+    ----------
+    class_names : sequence of str
+        The classes.
+
+    Returns
+    -------
+    str
+        As in names of releases.
+
+    Examples
+    --------
+    >>> task_name(["no_sub", "cdm", "axion"])
+    'three-class'
+    """
+    count = len(class_names)
+    return f"{_COUNT_WORDS.get(count, count)}-class"
+
+
+def _front_matter(folder: Path, name: str, description: ModelDescription) -> str:
+    values = {
+        "name": name,
+        "task": task_name(description.class_names),
+        "classes": list(description.class_names),
+        "parameters": count_parameters(folder / WEIGHTS_FILE),
+        "license": LICENSE,
+        "files": {file: file_sha256(folder / file) for file in (WEIGHTS_FILE, MODEL_FILE)},
+    }
+    return f"---\n{yaml.safe_dump(values, sort_keys=False)}---\n"
+
+
+def _body(folder: Path, name: str, description: ModelDescription) -> str:
+    parameters = count_parameters(folder / WEIGHTS_FILE)
+    size = (folder / WEIGHTS_FILE).stat().st_size / 2**20
+    limits = _LIMITS + (_RING_SIZE if description.class_names == ("no_sub", "sub") else "")
+    return f"""\
+# {name}
+
+Tells {" from ".join(description.class_names)} in an image of a strong gravitational lens:
+`{description.architecture.name}`, {parameters:,} parameters, stored as \
+{stored_type(folder / WEIGHTS_FILE)} ({size:.1f} MiB).
+
+## Use
+
+```shell
+darkarcs classify {name} image.jpg --json
+darkarcs evaluate {name} DATA --out evaluation
+darkarcs zoo card {name}
+```
+
+## Input
+
+{describe_input(description.preprocessing)}
+
+## Results
+
+<!-- results -->
+
+## Training data
+
+{_training_data(description)}
+
+## Limits
+
+{limits}
+## Licence
+
+{LICENSE}. The images it was trained on keep their own licence.
+"""
+
+
+def describe_input(preprocessing: FittedPreprocessing) -> str:
+    """Describe in sentences what images a model expects.
+
+    Parameters
+    ----------
+    preprocessing : FittedPreprocessing
+        The model's own.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    settings = preprocessing.settings
+    channels = (
+        "one channel" if preprocessing.channels == 1 else f"{preprocessing.channels} channels"
+    )
+    scale = (
+        "of unknown pixel scale"
+        if preprocessing.pixel_scale is None
+        else f"at {preprocessing.pixel_scale:g} arcsec per pixel"
+    )
+    constants = settings.normalization.replace("_", " ")
+    field = f"{preprocessing.crop_height:g} x {preprocessing.crop_width:g}"
+    return (
+        f"Images with {channels}; it was trained on {preprocessing.input_height} x"
+        f" {preprocessing.input_width} pixels {scale}. The central {field} of those pixels are"
+        f" resized to {preprocessing.height} x {preprocessing.width}, stretched"
+        f" ({settings.stretch}) and normalized (constants: {constants}); `model.json` holds the"
+        " constants and the package applies them. The lens should be centred."
+    )
+
+
+def _training_data(description: ModelDescription) -> str:
+    rows = [("recipe", _recipe_name(description.provenance))]
+    rows += [(key, value) for key, value in description.data.items() if _is_plain(value)]
+    rows += [
+        (key, value)
+        for key, value in description.provenance.items()
+        if key in _SHOWN and _is_plain(value)
+    ]
+    lines = [f"| {key.replace('_', ' ')} | `{value}` |" for key, value in rows if value is not None]
+    return "\n".join(["| what | value |", "| --- | --- |", *lines])
+
+
+def _recipe_name(provenance: dict[str, Any]) -> str | None:
+    recipe = provenance.get("recipe")
+    if isinstance(recipe, dict):
+        return str(recipe.get("name"))
+    return None if recipe is None else str(recipe)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _results_section(measured: Sequence[Result]) -> str:
+    if not measured:
+        return "Not yet evaluated: nothing is claimed."
+    lines = [
+        "| data | split | images | AUC [95 %] | accuracy | calibration error | selected by |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in measured:
+        evaluation = result.evaluation
+        area = evaluation["auc"]
+        calibration = evaluation.get("calibration", {}).get("ece")
+        cells = (
+            result.data,
+            result.split,
+            f"{evaluation['n']:,}",
+            format_with_interval(area["macro"], area["interval"]),
+            f"{evaluation['accuracy']:.4f}",
+            "" if calibration is None else f"{calibration:.4f}",
+            result.selection,
+        )
+        lines.append(f"| {' | '.join(' '.join(cell.split()) for cell in cells)} |")
+    commands = "\n".join(dict.fromkeys(result.command for result in measured))
+    return "\n".join(
+        [*lines, "", "Measured on the stored file, by", "", "```shell", commands, "```"]
+    )
