@@ -22,7 +22,7 @@ help:
 	@echo "make lint         style, types, docstrings, the rules of the house"
 	@echo "make format       rewrite the code the way lint wants it"
 	@echo "make gpu-check    the tests marked gpu, in the current Python environment"
-	@echo "make docs-tables  refresh the tables of README.md and docs/ from results/"
+	@echo "make docs-tables  rewrite tables of results and the reference of verbs"
 	@echo "make clean        remove .venv and caches; runs, demos and results stay"
 
 $(BIN)/python:
@@ -64,7 +64,7 @@ gpu-check:
 	PYTHONPATH=src $(PYTHON) -m pytest -m gpu tests
 
 docs-tables: $(DEMO_STAMP)
-	$(BIN)/python docs/refresh_tables.py
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,13 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 import typer
+import yaml
 
 from darkarcs.cli.main import app
+from darkarcs.configuration import Configuration
+from darkarcs.evaluation.tables import refresh_tables
+from darkarcs.objectives import objectives
+from darkarcs.training.recipe import Recipe, load_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted((REPOSITORY / "docs").rglob("*.md"))
@@ -85,3 +92,51 @@ def test_index_lists_every_document() -> None:
         for match in LINK.finditer(index.read_text(encoding="utf-8"))
     }
     assert set(DOCUMENTS) - {index} <= linked
+
+
+def _keys(configuration: type[Configuration], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, field in configuration.model_fields.items():
+        if name == "objective":
+            for kind in objectives:
+                yield from _keys(objectives[kind][0], "objective.")
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Configuration):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.default
+
+
+def test_reference_of_recipes_holds_every_key_and_its_default() -> None:
+    text = (REPOSITORY / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*?) \|", text, re.MULTILINE)
+    told = {key: default.strip("`") for key, default in rows}
+    keys = dict(_keys(Recipe))
+    assert set(told) == set(keys)
+    for key, default in keys.items():
+        if isinstance(default, bool | int | float | str) and default != "":
+            assert yaml.safe_load(told[key]) == default, key
+
+
+def test_recipes_in_the_reference_are_valid(tmp_path: Path) -> None:
+    blocks = _blocks(REPOSITORY / "docs" / "reference" / "recipes.md", "yaml")
+    assert blocks
+    for block in blocks:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(block, encoding="utf-8")
+        load_recipe(path)
+
+
+def test_what_is_generated_is_up_to_date(tmp_path: Path) -> None:
+    specification = importlib.util.spec_from_file_location(
+        "generate", REPOSITORY / "docs" / "generate.py"
+    )
+    assert specification is not None
+    assert specification.loader is not None
+    generate = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(generate)
+    written = (REPOSITORY / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    assert written == generate.describe_command_line(), "run: make docs-tables"
+    for document in ALL:
+        if "<!-- table:" in document.read_text(encoding="utf-8"):
+            copy = tmp_path / document.name
+            shutil.copyfile(document, copy)
+            assert not refresh_tables(copy, REPOSITORY / "results"), "run: make docs-tables"

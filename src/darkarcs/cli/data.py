@@ -185,13 +185,15 @@ def patches_command(
     index: Annotated[int, typer.Option(min=0, help="Which image of the set.")] = 0,
 ) -> None:
     """Draw an image cut into the patches that a transformer reads."""
-    from darkarcs.data.patches import draw_patches
-
     from darkarcs import data
+    from darkarcs.data.patches import draw_patches
+    from darkarcs.data.resampling import resize, resize_weights
     from darkarcs.errors import DataError
 
     lens_images = data.open(path, skip_bad=True)
     if index >= len(lens_images):
         raise DataError(f"{path}: there is no image {index}, only 0 to {len(lens_images) - 1}")
-    draw_patches(lens_images.images[index], out, patch_size=patch_size, size=size)
+    images = lens_images.images[index : index + 1]
+    rows, columns = (resize_weights(old, size) for old in images.shape[2:])
+    draw_patches(resize(images, rows, columns)[0], patch_size, out)
     typer.echo(str(out))

@@ -7,10 +7,14 @@ import sys
 
 import typer
 
-from darkarcs.cli import data, zoo
+from darkarcs.cli import bench, data, zoo
 from darkarcs.cli.classify import classify
+from darkarcs.cli.compare import compare
+from darkarcs.cli.cross_validate import cross_validate
+from darkarcs.cli.demo import demo
 from darkarcs.cli.evaluate import evaluate
 from darkarcs.cli.models import models
+from darkarcs.cli.report import report
 from darkarcs.cli.train import train
 from darkarcs.errors import DarkarcsError
 
@@ -22,9 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (train, evaluate, classify, models):
+for _verb in (train, evaluate, classify, compare, report, cross_validate, demo, models):
     app.command()(_verb)
-for _name, _group in (("data", data.app), ("zoo", zoo.app)):
+for _name, _group in (("data", data.app), ("zoo", zoo.app), ("bench", bench.app)):
     app.add_typer(_group, name=_name)
 
 

@@ -203,7 +203,7 @@ def _draw_sequence(axes: Axes, patches: NDArray[np.float32], rows: int, columns:
                 column + offset,
                 row + offset,
                 str(number + 1),
-                color="white" if corner.mean() < 0.6 else "black",
+                color="white" if corner.mean() < 0.5 else "black",
                 fontsize=min(9.0, 70 * min(every, 1.6) / max(rows, columns)),
                 ha="left",
                 va="top",

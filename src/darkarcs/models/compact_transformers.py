@@ -62,15 +62,22 @@ def build_compact(
 @register_model(
     "compact_vit_1m",
     family="compact_vit",
-    description="hybrid: convolutional stem, width 128, 6 blocks, mean pooling",
-    image_size=96,
+    description="hybrid: residual convolutional stem, width 128, 4 blocks, mean pooling",
+    image_size=64,
 )
 def compact_vit_1m(
     *, num_classes: int, in_channels: int, image_size: int, **overrides: Any
 ) -> VisionTransformer:
-    """Build the hybrid of width 128, 6 blocks."""
+    """Build the hybrid of width 128, 4 blocks."""
     return build_compact(
-        {"width": 128, "depth": 6, "num_heads": 4, "mlp_ratio": 2.0, "stem_width": 24},
+        {
+            "width": 128,
+            "depth": 4,
+            "num_heads": 4,
+            "mlp_ratio": 2.0,
+            "stem_width": 32,
+            "stem_blocks": (1, 2),
+        },
         overrides,
         num_classes=num_classes,
         in_channels=in_channels,
@@ -82,14 +89,21 @@ def compact_vit_1m(
     "compact_vit_500k",
     family="compact_vit",
     description="hybrid: convolutional stem, width 96, 6 blocks, mean pooling",
-    image_size=96,
+    image_size=64,
 )
 def compact_vit_500k(
     *, num_classes: int, in_channels: int, image_size: int, **overrides: Any
 ) -> VisionTransformer:
     """Build the hybrid of width 96, 6 blocks."""
     return build_compact(
-        {"width": 96, "depth": 6, "num_heads": 3, "mlp_ratio": 2.0, "stem_width": 16},
+        {
+            "width": 96,
+            "depth": 6,
+            "num_heads": 3,
+            "mlp_ratio": 2.0,
+            "stem_width": 16,
+            "stem_blocks": (1, 2),
+        },
         overrides,
         num_classes=num_classes,
         in_channels=in_channels,
@@ -101,14 +115,21 @@ def compact_vit_500k(
     "compact_vit_250k",
     family="compact_vit",
     description="hybrid: convolutional stem, width 64, 6 blocks, mean pooling",
-    image_size=96,
+    image_size=64,
 )
 def compact_vit_250k(
     *, num_classes: int, in_channels: int, image_size: int, **overrides: Any
 ) -> VisionTransformer:
     """Build the hybrid of width 64, 6 blocks."""
     return build_compact(
-        {"width": 64, "depth": 6, "num_heads": 2, "mlp_ratio": 2.0, "stem_width": 16},
+        {
+            "width": 64,
+            "depth": 6,
+            "num_heads": 2,
+            "mlp_ratio": 2.0,
+            "stem_width": 16,
+            "stem_blocks": (1, 2),
+        },
         overrides,
         num_classes=num_classes,
         in_channels=in_channels,
@@ -120,14 +141,21 @@ def compact_vit_250k(
     "compact_vit_100k",
     family="compact_vit",
     description="hybrid: convolutional stem, width 48, 4 blocks, mean pooling",
-    image_size=96,
+    image_size=64,
 )
 def compact_vit_100k(
     *, num_classes: int, in_channels: int, image_size: int, **overrides: Any
 ) -> VisionTransformer:
     """Build the hybrid of width 48, 4 blocks."""
     return build_compact(
-        {"width": 48, "depth": 4, "num_heads": 3, "mlp_ratio": 2.0, "stem_width": 12},
+        {
+            "width": 48,
+            "depth": 4,
+            "num_heads": 3,
+            "mlp_ratio": 2.0,
+            "stem_width": 12,
+            "stem_blocks": (1, 1),
+        },
         overrides,
         num_classes=num_classes,
         in_channels=in_channels,

@@ -79,9 +79,8 @@ class LowRankLinear(nn.Linear):
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.weight, self.bias = linear.weight, linear.bias
         self.gain = alpha / rank
-        like = {"device": linear.weight.device, "dtype": linear.weight.dtype}
-        self.lora_a = nn.Parameter(torch.empty(rank, self.in_features, **like))
-        self.lora_b = nn.Parameter(torch.zeros(self.out_features, rank, **like))
+        self.lora_a = nn.Parameter(linear.weight.new_empty(rank, self.in_features))
+        self.lora_b = nn.Parameter(linear.weight.new_zeros(self.out_features, rank))
         nn.init.kaiming_uniform_(self.lora_a, a=5**0.5)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -187,5 +186,5 @@ def _freeze_batch_statistics(model: nn.Module) -> None:
             module.register_forward_pre_hook(_to_evaluation)
 
 
-def _to_evaluation(module: nn.Module, inputs: Any) -> None:  # noqa: ARG001
+def _to_evaluation(module: nn.Module, inputs: Any) -> None:
     module.eval()

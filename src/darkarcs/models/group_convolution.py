@@ -148,7 +148,7 @@ class FieldNormalization(nn.Module):
         columns = fields.permute(0, 2, 3, 1).reshape(
             batch, height, width * GROUP_ORDER, channels // GROUP_ORDER
         )
-        normalized = self.norm(columns.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        normalized: Tensor = self.norm(columns.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return normalized.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
 
 

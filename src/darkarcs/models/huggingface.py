@@ -90,7 +90,7 @@ class HuggingFaceClassifier(ImageClassifier):
         capture: Sequence[str] = (),
         erased: Erased = "mask_token",
     ) -> ModelOutput:
-        """Classify images; ``hidden.i`` and, where it exists, ``attention.i`` are as transformers gives them."""
+        """Classify images; ``hidden.i`` and ``attention.i`` are as transformers gives them."""
         self.check_images(images)
         self.refuse_patch_mask(patch_mask)
         names = (capture,) if isinstance(capture, str) else tuple(capture)
@@ -192,9 +192,7 @@ def create_huggingface_model(
             _set_if_present(loaded_config, "num_channels", in_channels)
             _set_if_present(loaded_config, "image_size", image_size)
             wrapped = automatic.from_config(loaded_config, attn_implementation="eager")
-            return HuggingFaceClassifier(
-                wrapped, num_classes=num_classes, in_channels=in_channels
-            )
+            return HuggingFaceClassifier(wrapped, num_classes=num_classes, in_channels=in_channels)
         wrapped, information = automatic.from_pretrained(
             source,
             config=loaded_config,
@@ -239,15 +237,14 @@ def _report(source: str, wrapped: nn.Module, information: dict[str, Any]) -> Loa
 
 
 def _set_channels(wrapped: nn.Module, in_channels: int, report: LoadReport) -> None:
-    first = next(
-        ((n, m) for n, m in wrapped.named_modules() if isinstance(m, nn.Conv2d)), None
-    )
+    first = next(((n, m) for n, m in wrapped.named_modules() if isinstance(m, nn.Conv2d)), None)
     if first is None or first[1].in_channels == in_channels:
         return
     name, convolution = first
     old = convolution.in_channels
     convolution.weight = nn.Parameter(adapt_channels(convolution.weight.detach(), in_channels))
     convolution.in_channels = in_channels
+    module: Any
     for module in wrapped.modules():  # transformers compares these with the images' channels
         if getattr(module, "num_channels", None) == old:
             module.num_channels = in_channels

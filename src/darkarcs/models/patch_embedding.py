@@ -58,6 +58,8 @@ class ConvolutionalStem(nn.Module):
     stem_width : int
         Channels after the first convolution; they double at each further one, up to the
         token's size.
+    stem_blocks : sequence of int, default ()
+        Residual blocks after each strided convolution but the last; the list may be shorter.
 
     Raises
     ------
@@ -77,17 +79,26 @@ class ConvolutionalStem(nn.Module):
 
     overlaps = True
 
-    def __init__(self, patch_size: int, in_channels: int, width: int, stem_width: int) -> None:
+    def __init__(
+        self,
+        patch_size: int,
+        in_channels: int,
+        width: int,
+        stem_width: int,
+        stem_blocks: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         strides = stem_strides(patch_size)
         widths = [min(stem_width * 2**index, width) for index in range(len(strides) - 1)]
         layers: list[nn.Module] = []
         channels = in_channels
-        for stride, out_channels in zip(strides, widths, strict=False):
+        blocks = [*stem_blocks, *[0] * len(widths)]
+        for stride, out_channels, num_blocks in zip(strides, widths, blocks, strict=False):
             layers += [
                 _reducing_convolution(channels, out_channels, stride, bias=False),
                 nn.BatchNorm2d(out_channels),
                 nn.GELU(),
+                *(ResidualBlock(out_channels) for _ in range(num_blocks)),
             ]
             channels = out_channels
         self.stem = nn.Sequential(*layers)
@@ -97,6 +108,28 @@ class ConvolutionalStem(nn.Module):
         """Embed images (B, C, H, W) as (B, D, H / patch, W / patch)."""
         embedded: Tensor = self.proj(self.stem(images))
         return embedded
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside the identity.
+
+    Parameters
+    ----------
+    channels : int
+        In and out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        hidden = nn.functional.gelu(self.norm1(self.conv1(features)))
+        return nn.functional.gelu(features + self.norm2(self.conv2(hidden)))
 
 
 def stem_strides(patch_size: int) -> Sequence[int]:

@@ -49,7 +49,9 @@ class LoadReport:
 
     def __str__(self) -> str:
         count = len(self.loaded)
-        counted = "1 tensor loaded as it is" if count == 1 else f"{count} tensors loaded as they are"
+        counted = (
+            "1 tensor loaded as it is" if count == 1 else f"{count} tensors loaded as they are"
+        )
         parts = [f"{self.source}: {counted}"]
         for word, names in (
             ("adapted", self.resized),

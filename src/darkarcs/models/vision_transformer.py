@@ -30,7 +30,8 @@ class TransformerArchitecture(Configuration):
     mlp_ratio : float
         Hidden size of the feed-forward network over the width.
     stem : {"plain", "convolutional"}
-        How patches become tokens; ``stem_width`` is for the second.
+        How patches become tokens; ``stem_width`` and ``stem_blocks`` are for the second, see
+        `ConvolutionalStem`.
     class_token, distillation_token : bool
         Learned tokens that the two heads read.
     num_registers : int
@@ -58,6 +59,7 @@ class TransformerArchitecture(Configuration):
     mlp_ratio: float = Field(4.0, gt=0)
     stem: Literal["plain", "convolutional"] = "plain"
     stem_width: int = Field(24, ge=1)
+    stem_blocks: tuple[int, ...] = ()
     class_token: bool = True
     distillation_token: bool = False
     num_registers: int = Field(0, ge=0)
@@ -132,7 +134,9 @@ class VisionTransformer(ImageClassifier):
             self.patch_embed = PatchEmbedding(a.patch_size, in_channels, a.width)
             self.input_kernel = "patch_embed.proj.weight"
         else:
-            self.patch_embed = ConvolutionalStem(a.patch_size, in_channels, a.width, a.stem_width)
+            self.patch_embed = ConvolutionalStem(
+                a.patch_size, in_channels, a.width, a.stem_width, a.stem_blocks
+            )
             self.input_kernel = "patch_embed.stem.0.weight"
         self.cls_token = _token(1, a.width) if a.class_token else None
         self.dist_token = _token(1, a.width) if a.distillation_token else None
@@ -278,7 +282,8 @@ class VisionTransformer(ImageClassifier):
         patches = patches + patch_positions
         if patch_mask is not None and erased == "skip":
             patches = _keep_unmasked(patches, patch_mask)  # (B, kept, D)
-        prefix = [t for t in (self.cls_token, self.dist_token, self.reg_token) if t is not None]
+        candidates = (self.cls_token, self.dist_token, self.reg_token)
+        prefix: list[Tensor] = [token for token in candidates if token is not None]
         if prefix:
             tokens = torch.cat(prefix, dim=1) + prefix_positions  # (1, prefix, D)
             tokens = tokens.expand(len(images), -1, -1).to(patches.dtype)

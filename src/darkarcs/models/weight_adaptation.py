@@ -48,8 +48,8 @@ def resize_patch_kernel(kernel: Tensor, size: tuple[int, int]) -> Tensor:
     True
     """
     # resizing in two dimensions is a Kronecker product, and so is its pseudo-inverse
-    rows = torch.linalg.pinv(_resize_matrix(kernel.shape[2], size[0]).T)  # (new h, h)
-    columns = torch.linalg.pinv(_resize_matrix(kernel.shape[3], size[1]).T)  # (new w, w)
+    rows: Tensor = torch.linalg.pinv(_resize_matrix(kernel.shape[2], size[0]).T)  # (new h, h)
+    columns: Tensor = torch.linalg.pinv(_resize_matrix(kernel.shape[3], size[1]).T)  # (new w, w)
     return (rows @ kernel.double() @ columns.T).to(kernel.dtype)
 
 
@@ -173,7 +173,8 @@ def _adapt_positions(
     num_prefix = positions.shape[1] - side**2
     if num_prefix not in (0, sum(counts.values())):
         return  # not a square grid: left out, with its shape, by the loader
-    parts = dict(zip(counts, positions[:, :num_prefix].split(list(counts.values()), dim=1), strict=True))
+    split = torch.split_with_sizes(positions[:, :num_prefix], list(counts.values()), dim=1)
+    parts = dict(zip(counts, split, strict=True))
     patches = resize_position_embedding(
         positions[:, num_prefix:], (side, side), model.grid_size, num_prefix=0
     )

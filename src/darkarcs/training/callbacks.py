@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from torch import Tensor
 from darkarcs.evaluation.roc import macro_auc
 from darkarcs.training.module import TrainingModule
 
+logger = logging.getLogger(__name__)
+
 HISTORY_COLUMNS = (
     "epoch",
     "step",
@@ -27,6 +30,7 @@ HISTORY_COLUMNS = (
     "validation_loss",
     "validation_auc",
     "learning_rate",
+    "train_time",
     "wall_time",
 )
 
@@ -96,7 +100,8 @@ class Selection(Callback):
         self.best_epoch = -1
         self.history: list[dict[str, float]] = []
         self.elapsed = 0.0
-        self._started = time.monotonic()
+        self._started = self._epoch_started = time.monotonic()
+        self._train_time = 0.0
 
     @property
     def wall_time(self) -> float:
@@ -106,6 +111,16 @@ class Selection(Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._started = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of the epoch."""
+        self._epoch_started = time.monotonic()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock of the epoch, once the device is done."""
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize()
+        self._train_time = time.monotonic() - self._epoch_started
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure, log, and keep the weights if they are the best so far."""
@@ -128,6 +143,7 @@ class Selection(Callback):
                 "validation_loss": loss,
                 "validation_auc": auc,
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "train_time": round(self._train_time, 3),
                 "wall_time": round(self.wall_time, 2),
             }
         )
@@ -137,6 +153,15 @@ class Selection(Callback):
             self.best_epoch = trainer.current_epoch
             save_weights(pl_module.model, self.directory / "best.safetensors")
         self._write_history()
+        logger.info(
+            "epoch %d of %s: train loss %.4f, validation loss %.4f, AUC %.5f (%.0f s)",
+            trainer.current_epoch + 1,
+            trainer.max_epochs,
+            self.history[-1]["train_loss"],
+            loss,
+            auc,
+            self.wall_time,
+        )
 
     def _write_history(self) -> None:
         temporary = self.directory / "history.csv.part"

@@ -1,4 +1,4 @@
-"""What a person sees of a training: one line an epoch, and the loggers asked for."""
+"""The loggers that a recipe asks for, and what is kept from the terminal."""
 
 from __future__ import annotations
 
@@ -9,38 +9,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from darkarcs.errors import ConfigurationError
-
-logger = logging.getLogger(__name__)
-
-
-class EpochLine(Callback):
-    """Log one line an epoch, for runs in the background.
-
-    Parameters
-    ----------
-    num_epochs : int
-        Epochs in the run.
-    """
-
-    def __init__(self, num_epochs: int) -> None:
-        self.num_epochs = num_epochs
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the epoch's figures."""
-        metrics = trainer.callback_metrics
-        logger.info(
-            "epoch %d of %d: loss %.4f, validation AUC %.5f",
-            trainer.current_epoch + 1,
-            self.num_epochs,
-            float(metrics.get("train_loss", float("nan"))),
-            float(metrics["validation_auc"]),
-        )
-
 
 def make_loggers(names: Sequence[str], out: Path) -> list[Logger]:
     """Make Lightning's loggers.

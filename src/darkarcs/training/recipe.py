@@ -13,6 +13,7 @@ from darkarcs.data import Augmentation, Preprocessing, SplitSettings
 from darkarcs.errors import ConfigurationError
 from darkarcs.models import FineTuning
 from darkarcs.objectives import Classification, objectives
+from darkarcs.registry import nearest
 
 SCHEMA_VERSION = 1
 
@@ -59,9 +60,11 @@ class TrainingSettings(Configuration):
         Share of the peak at the last step.
     gradient_clip : float, default 1.0
         Largest norm of the gradient; 0 for none.
-    ema_decay : float, default 0.995
-        Decay a step of the moving average of the weights that is validated and released;
-        0 for none. It warms up as (1 + n) / (10 + n).
+    ema_share : float, default 0.02
+        Horizon of the moving average of the weights that is validated and released, as a share
+        of all steps; 0 for none. A share, not a decay: an average over a quarter of a run mixes
+        weights that have nothing in common (measured on a compact transformer: AUC 0.43 against
+        0.98 for the last weights).
     precision : {"auto", "32", "bf16"}, default "auto"
         ``auto`` takes bfloat16 autocast where the device computes it natively.
     early_stopping : int, optional
@@ -83,7 +86,7 @@ class TrainingSettings(Configuration):
     warmup: float = Field(default=0.1, ge=0, lt=1)
     final_learning_rate: float = Field(default=0.01, ge=0, le=1)
     gradient_clip: float = Field(default=1.0, ge=0)
-    ema_decay: float = Field(default=0.995, ge=0, lt=1)
+    ema_share: float = Field(default=0.02, ge=0, le=0.5)
     precision: Literal["auto", "32", "bf16"] = "auto"
     early_stopping: int | None = Field(default=None, ge=1)
     evaluation_batch_size: int = Field(default=256, ge=1)
@@ -135,7 +138,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     Parameters
     ----------
     path : pathlib.Path or str
-        A YAML file.
+        A YAML file, or the name of a recipe inside the package (`packaged_recipes`).
     overrides : sequence of str
         Each ``"a.b=c"``.
 
@@ -149,6 +152,13 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     ConfigurationError
         One line: which key of which file is wrong, and what is near.
     """
+    packaged = packaged_recipes()
+    if not Path(path).exists() and "/" not in str(path) and not str(path).endswith(".yaml"):
+        if str(path) not in packaged:
+            raise ConfigurationError(
+                f"{path}: neither a file nor a packaged recipe; {nearest(str(path), list(packaged))}"
+            )
+        path = packaged[str(path)]
     path = Path(path)
     values = apply_overrides(read_yaml(path), overrides)
     version = values.get("schema_version", SCHEMA_VERSION)
@@ -157,3 +167,20 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
             f"{path}: schema_version {version} is not the {SCHEMA_VERSION} that this release reads"
         )
     return Recipe.parse(values, str(path))
+
+
+def packaged_recipes() -> dict[str, Path]:
+    """List the recipes that travel inside the package.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        File by name.
+
+    Examples
+    --------
+    >>> "demo" in packaged_recipes()
+    True
+    """
+    folder = Path(__file__).resolve().parent / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

@@ -25,7 +25,7 @@ from darkarcs.training.batches import OrderedBatches, TrainingBatches
 from darkarcs.training.callbacks import Selection, weight_averaging
 from darkarcs.training.devices import choose_device, choose_precision
 from darkarcs.training.preparation import TrainingData, prepare
-from darkarcs.training.loggers import EpochLine, make_loggers, quiet_lightning
+from darkarcs.training.loggers import make_loggers, quiet_lightning
 from darkarcs.training.module import TrainingModule
 from darkarcs.training.recipe import Recipe
 from darkarcs.training.release import write_trained_model
@@ -132,7 +132,7 @@ def train(
     )
     selection = Selection(out)
     with quiet_lightning():
-        trainer = _trainer(recipe, out, chosen, selection, progress)
+        trainer = _trainer(recipe, module.num_steps, out, chosen, selection, progress)
         trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -229,12 +229,18 @@ def make_batches(
 
 
 def _trainer(
-    recipe: Recipe, out: Path, device: torch.device, selection: Selection, progress: bool
+    recipe: Recipe,
+    num_steps: int,
+    out: Path,
+    device: torch.device,
+    selection: Selection,
+    progress: bool,
 ) -> pl.Trainer:
     settings = recipe.training
-    callbacks: list[Callback] = [selection, EpochLine(settings.epochs)]
-    if settings.ema_decay > 0:
-        callbacks.append(weight_averaging(settings.ema_decay))
+    callbacks: list[Callback] = [selection]
+    horizon = settings.ema_share * num_steps
+    if horizon > 1:
+        callbacks.append(weight_averaging(1 - 1 / horizon))
     if settings.early_stopping is not None:
         callbacks.append(
             EarlyStopping("validation_auc", mode="max", patience=settings.early_stopping)

@@ -158,7 +158,7 @@ def test_all_are_told_at_once_and_the_list_is_capped(folder: Path) -> None:
 def test_one_bad_image_of_a_stack_is_named(tmp_path: Path) -> None:
     stack = GOOD.copy()
     stack[2] = 0
-    np.savez(tmp_path / "stack.npz", image=stack)
+    np.savez(tmp_path / "stack.npz", images=stack)
     with pytest.raises(DataError, match=r"stack\.npz#2: is constant"):
         data.open(tmp_path / "stack.npz")
     assert len(data.open(tmp_path / "stack.npz", skip_bad=True)) == 3

@@ -141,7 +141,7 @@ def test_modes_of_pictures(tmp_path: Path, mode: str, channels: int) -> None:
     if mode in ("L", "RGB", "RGBA", "LA"):
         assert np.array_equal(lenses.images[0, 0], PIXELS[0].astype(np.float32))
     if mode == "I;16":
-        assert lenses.images.max() == PIXELS[0].max() * 200
+        assert lenses.images.max() == int(PIXELS[0].max()) * 200
 
 
 def test_npz_stacks_with_columns(tmp_path: Path) -> None:
@@ -156,6 +156,13 @@ def test_npz_stacks_with_columns(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "b.npz", images=stack[:3], labels=labels[:3])
     labelled = data.open(tmp_path / "b.npz")  # three images, not three channels
     assert labelled.class_counts() == {"no_sub": 1, "cdm": 1, "axion": 1}
+
+
+def test_a_short_stack_is_told_from_channels_by_a_plural(tmp_path: Path) -> None:
+    np.savez(tmp_path / "plural.npz", images=PIXELS[:3])
+    np.savez(tmp_path / "singular.npz", image=PIXELS[:3])
+    assert data.open(tmp_path / "plural.npz").images.shape == (3, 1, 20, 20)
+    assert data.open(tmp_path / "singular.npz").images.shape == (1, 3, 20, 20)
 
 
 def test_a_folder_of_single_npz(tmp_path: Path) -> None:

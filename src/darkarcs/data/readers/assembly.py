@@ -41,6 +41,8 @@ class Sample:
         Metadata of this image.
     pixel_scale : float or None
         Arcsec per pixel.
+    position : int, default 0
+        In the file's stack.
     """
 
     name: str
@@ -51,6 +53,12 @@ class Sample:
     label: str | None
     columns: dict[str, Any]
     pixel_scale: float | None
+    position: int = 0
+
+    @property
+    def order(self) -> tuple[str, int]:
+        """Sort by file and, in a stack, by position: #10 after #9."""
+        return self.name.removesuffix(f"#{self.position}"), self.position
 
 
 def assemble(
@@ -90,7 +98,7 @@ def assemble(
         raise DataError(
             f"{source}: no images found (looked for JPEG, PNG, TIFF, .npy, .npz, FITS and HDF5)"
         )
-    kept = sorted(samples, key=lambda sample: sample.name)
+    kept = sorted(samples, key=lambda sample: sample.order)
     skipped = list(bad)
     kept, odd = _split_by_shape(kept)
     skipped += odd

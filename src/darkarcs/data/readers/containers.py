@@ -56,7 +56,10 @@ def is_hidden(name: str) -> bool:
         True for ``.DS_Store``, ``._x.jpg``, ``__MACOSX/...`` and the like.
     """
     parts = PurePosixPath(name).parts
-    return any(part.startswith(".") or part in ("__MACOSX", "__pycache__") for part in parts)
+    return any(
+        part in ("__MACOSX", "__pycache__") or (part.startswith(".") and part != "..")
+        for part in parts
+    )
 
 
 def is_side_file(name: str) -> bool:

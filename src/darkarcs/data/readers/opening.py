@@ -161,6 +161,7 @@ def _read_entry(entry: Entry) -> _FileResult:
                 label=decoded.label_names[position] if decoded.label_names else None,
                 columns={key: column[position] for key, column in decoded.columns.items()},
                 pixel_scale=decoded.pixel_scale,
+                position=position,
             )
         )
     return _FileResult(samples, bad)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkarcs.data.readers.decoding import BadFileError, Decoded, as_stack
+from darkarcs.data.readers.decoding import MAX_CHANNELS, BadFileError, Decoded, as_stack
 
 #: Names of the array of images, in order of preference.
 IMAGE_KEYS = ("images", "image", "data", "x", "X", "img", "arr_0")
@@ -64,7 +64,10 @@ def decode_table(arrays: Mapping[str, NDArray[Any]]) -> Decoded:
     label_key = find_key(LABEL_KEYS, arrays)
     pixels = arrays[key]
     lengths = [len(value) for name, value in arrays.items() if name != key and value.ndim == 1]
-    told = pixels.shape[0] if pixels.ndim and pixels.shape[0] in lengths else None
+    # A column of the same length tells a stack of three images from one of three channels, and
+    # so does a plural.
+    is_stack = pixels.ndim and (pixels.shape[0] in lengths or key == "images")
+    told = pixels.shape[0] if is_stack and pixels.shape[-1] > MAX_CHANNELS else None
     stack = as_stack(pixels, told)
     names = find_key(_NAME_KEYS, arrays)
     labels = None

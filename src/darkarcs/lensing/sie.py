@@ -1,0 +1,177 @@
+r"""Singular isothermal ellipsoid.
+
+In the frame of the major axis, with q the axis ratio and theta_E the Einstein radius,
+
+.. math::
+    \kappa = \frac{\theta_E}{2 \sqrt{q x^2 + y^2 / q}}, \qquad
+    \alpha_x = \frac{\theta_E \sqrt{q}}{f} \arctan\frac{f x}{\psi}, \qquad
+    \alpha_y = \frac{\theta_E \sqrt{q}}{f} \operatorname{artanh}\frac{f y}{\psi},
+
+where f^2 = 1 - q^2 and psi^2 = q^2 x^2 + y^2. ``einstein_radius`` is the circularised one of
+lenstronomy's ``SIE``: the critical curve, on which kappa = 1/2, is an ellipse of area
+pi theta_E^2, and the mean convergence inside it is one. Keeton's b equals theta_E / sqrt(q).
+
+References
+----------
+.. [1] Kormann, Schneider & Bartelmann 1994, A&A 284, 285 (their Einstein radius is this one).
+.. [2] Keeton 2001, astro-ph/0102341, the isothermal ellipsoid.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from darkarcs.lensing.coordinates import rotate
+
+#: Below this square of the argument four terms of a power series are exact in float64.
+_SERIES_BELOW = 1e-3
+
+
+def convergence(
+    theta_x: Tensor,
+    theta_y: Tensor,
+    *,
+    einstein_radius: Tensor | float,
+    axis_ratio: Tensor | float,
+    position_angle: Tensor | float = 0.0,
+    centre_x: Tensor | float = 0.0,
+    centre_y: Tensor | float = 0.0,
+) -> Tensor:
+    """Compute the convergence.
+
+    Parameters
+    ----------
+    theta_x, theta_y : Tensor, shape (..., H, W), arcsec
+        Positions in the image plane.
+    einstein_radius : Tensor or float, broadcast, arcsec
+        Circularised Einstein radius.
+    axis_ratio : Tensor or float, broadcast
+        Minor over major axis, above 0 and at most 1.
+    position_angle : Tensor or float, broadcast, radians
+        Of the major axis, from x towards y.
+    centre_x, centre_y : Tensor or float, broadcast, arcsec
+        Position of the lens.
+
+    Returns
+    -------
+    Tensor, shape (..., H, W)
+        Surface mass density in units of the critical one.
+
+    Examples
+    --------
+    >>> one = torch.ones(1)
+    >>> convergence(one, 0 * one, einstein_radius=1.0, axis_ratio=1.0).item()
+    0.5
+    """
+    x, y = rotate(theta_x - centre_x, theta_y - centre_y, -position_angle)
+    return einstein_radius * _root(axis_ratio, x) / (2 * _elliptical_radius(x, y, axis_ratio))
+
+
+def deflection(
+    theta_x: Tensor,
+    theta_y: Tensor,
+    *,
+    einstein_radius: Tensor | float,
+    axis_ratio: Tensor | float,
+    position_angle: Tensor | float = 0.0,
+    centre_x: Tensor | float = 0.0,
+    centre_y: Tensor | float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Compute the reduced deflection.
+
+    Differentiable in everything, the limit of a circular lens included; zero at the centre.
+
+    Parameters
+    ----------
+    theta_x, theta_y : Tensor, shape (..., H, W), arcsec
+        Positions in the image plane.
+    einstein_radius, axis_ratio, position_angle, centre_x, centre_y : Tensor or float
+        As for `convergence`.
+
+    Returns
+    -------
+    alpha_x, alpha_y : Tensor, shape (..., H, W), arcsec
+        The deflection.
+
+    Examples
+    --------
+    >>> three, four = torch.tensor([3.0]), torch.tensor([4.0])
+    >>> alpha_x, alpha_y = deflection(three, four, einstein_radius=1.0, axis_ratio=1.0)
+    >>> round(alpha_x.item(), 6), round(alpha_y.item(), 6)
+    (0.6, 0.8)
+    """
+    x, y = rotate(theta_x - centre_x, theta_y - centre_y, -position_angle)
+    psi = _elliptical_radius(x, y, axis_ratio)
+    squared_f = 1.0 - torch.as_tensor(axis_ratio, dtype=x.dtype, device=x.device) ** 2
+    strength = einstein_radius * _root(axis_ratio, x)
+    alpha_x = strength * (x / psi) * _arctan_ratio(squared_f * (x / psi) ** 2)
+    alpha_y = strength * (y / psi) * _artanh_ratio(squared_f * (y / psi) ** 2)
+    return rotate(alpha_x, alpha_y, position_angle)
+
+
+def potential(
+    theta_x: Tensor,
+    theta_y: Tensor,
+    *,
+    einstein_radius: Tensor | float,
+    axis_ratio: Tensor | float,
+    position_angle: Tensor | float = 0.0,
+    centre_x: Tensor | float = 0.0,
+    centre_y: Tensor | float = 0.0,
+) -> Tensor:
+    """Compute the lensing potential, of which the deflection is the gradient.
+
+    It is homogeneous of degree one about the centre, so it equals theta . alpha.
+
+    Parameters
+    ----------
+    theta_x, theta_y : Tensor, shape (..., H, W), arcsec
+        Positions in the image plane.
+    einstein_radius, axis_ratio, position_angle, centre_x, centre_y : Tensor or float
+        As for `convergence`.
+
+    Returns
+    -------
+    Tensor, shape (..., H, W), arcsec^2
+        The potential, zero at the centre.
+
+    Examples
+    --------
+    >>> three, four = torch.tensor([3.0]), torch.tensor([4.0])
+    >>> round(potential(three, four, einstein_radius=1.0, axis_ratio=1.0).item(), 5)
+    5.0
+    """
+    alpha_x, alpha_y = deflection(
+        theta_x,
+        theta_y,
+        einstein_radius=einstein_radius,
+        axis_ratio=axis_ratio,
+        position_angle=position_angle,
+        centre_x=centre_x,
+        centre_y=centre_y,
+    )
+    return (theta_x - centre_x) * alpha_x + (theta_y - centre_y) * alpha_y
+
+
+def _elliptical_radius(x: Tensor, y: Tensor, axis_ratio: Tensor | float) -> Tensor:
+    """psi, kept off zero so that the centre has a finite value and gradient."""
+    return (axis_ratio**2 * x**2 + y**2).clamp(min=torch.finfo(x.dtype).tiny).sqrt()
+
+
+def _root(value: Tensor | float, like: Tensor) -> Tensor:
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).sqrt()
+
+
+def _arctan_ratio(squared: Tensor) -> Tensor:
+    """arctan(u) / u as a function of u^2."""
+    root = squared.clamp(min=_SERIES_BELOW).sqrt()
+    series = 1 - squared / 3 + squared**2 / 5 - squared**3 / 7 + squared**4 / 9
+    return torch.where(squared < _SERIES_BELOW, series, torch.arctan(root) / root)
+
+
+def _artanh_ratio(squared: Tensor) -> Tensor:
+    """artanh(u) / u as a function of u^2 < 1."""
+    root = squared.clamp(min=_SERIES_BELOW).sqrt()
+    series = 1 + squared / 3 + squared**2 / 5 + squared**3 / 7 + squared**4 / 9
+    return torch.where(squared < _SERIES_BELOW, series, torch.arctanh(root) / root)

@@ -1,0 +1,5 @@
+"""Self-contained pages about runs, made from their result files alone."""
+
+from darkarcs.report.page import write_report
+
+__all__ = ["write_report"]
