@@ -102,6 +102,34 @@ def series_dashes(index: int) -> Any:
     return _DASHES[index % len(_DASHES)]
 
 
+def plain(text: str, longest: int = 32) -> str:
+    """Make a name safe to be drawn: no formula, no hidden legend entry, not too long.
+
+    Parameters
+    ----------
+    text : str
+        A name that a user chose.
+    longest : int, default 32
+        Longer names lose their middle.
+
+    Returns
+    -------
+    str
+        What matplotlib draws as it stands.
+
+    Examples
+    --------
+    >>> plain("_hidden"), plain("abcdefgh", longest=5), len(plain("$"))
+    (' _hidden', 'ab…gh', 2)
+    """
+    if len(text) > longest:
+        half = (longest - 1) // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    text = text.encode("utf-8", "replace").decode().replace("$", r"\$")
+    # matplotlib leaves labels that begin with an underscore out of legends.
+    return f" {text}" if text.startswith("_") else text
+
+
 def draw(name: str, paint: Callable[[Axes], None], width: float = 5.2, height: float = 4.1) -> str:
     """Draw one pair of axes and return it as SVG for a page.
 

@@ -39,4 +39,4 @@ def has_converged(
         return False
     cut = len(validation_auc) - max(1, round(tail * len(validation_auc)))
     before, after = max(validation_auc[:cut]), max(validation_auc[cut:])
-    return after - before <= max(tolerance * (1 - before), 5e-4)
+    return bool(after - before <= max(tolerance * (1 - before), 5e-4))

@@ -1,0 +1,203 @@
+"""Whole trainings on a few dozen images: what is written, resumed, refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from darkarcs import data
+from darkarcs.data import LensImages
+from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.model_folder import read_model_folder
+from darkarcs.training import Recipe, load_recipe, train
+from darkarcs.training.callbacks import Selection
+
+
+def lenses(count: int = 60, seed: int = 0, size: int = 16) -> LensImages:
+    """Make rings of two radii in noise: learnable in a few steps."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    radius = np.hypot(x, y)[None]
+    ring = np.exp(-((radius - np.where(labels, 5.0, 3.0)[:, None, None]) ** 2))
+    pixels = ring + 0.1 * generator.normal(size=(count, size, size))
+    return LensImages.from_arrays(pixels[:, None], labels, ("no_sub", "sub"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    data.save(lenses(), tmp_path / "lenses.h5")
+    return str(tmp_path / "lenses.h5")
+
+
+def recipe(**changes: Any) -> Recipe:
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "model": {
+            "name": "compact_vit_100k",
+            "options": {"patch_size": 4, "depth": 2, "stochastic_depth": 0.2, "dropout": 0.1},
+        },
+        "augmentation": {"dihedral": True, "noise": 0.05},
+        "training": {"epochs": 3, "batch_size": 8, "precision": "32", "ema_share": 0.2},
+    }
+    for key, value in changes.items():
+        target = values
+        *parents, last = key.split("__")
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = value
+    return Recipe.parse(values, "test")
+
+
+def test_a_run_leaves_everything_behind(store: str, tmp_path: Path) -> None:
+    run = train(recipe(training__epochs=8), store, tmp_path / "run")
+    assert run.model == tmp_path / "run" / "model"
+    assert run.best_auc > 0.9
+    folder = read_model_folder(run.model)
+    description = folder.description
+    assert description.class_names == ("no_sub", "sub")
+    assert description.provenance["images_seen"] == run.images_seen == 8 * 40
+    assert description.provenance["token_forwards"] > run.images_seen
+    assert description.data["content_hash"] == lenses().content_hash
+    assert {name: len(seen) for name, seen in folder.seen.items()} == {
+        "train": 42,
+        "validation": 6,
+    }
+    with (tmp_path / "run" / "history.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(8))
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    resolved = load_recipe(tmp_path / "run" / "recipe.yaml")
+    assert resolved == recipe(training__epochs=8)
+    assert (tmp_path / "run" / "validation_predictions.csv").is_file()
+
+
+def test_resumed_run_equals_uninterrupted_one_bit_for_bit(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(recipe(), store, tmp_path / "whole")
+    original = Selection.on_train_epoch_start
+
+    def die(self: Selection, trainer: Any, module: Any) -> None:
+        original(self, trainer, module)
+        if trainer.current_epoch == 2:
+            raise RuntimeError("killed")
+
+    monkeypatch.setattr(Selection, "on_train_epoch_start", die)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(recipe(), store, tmp_path / "cut")
+    monkeypatch.setattr(Selection, "on_train_epoch_start", original)
+    resumed = train(recipe(), store, tmp_path / "cut", resume=True)
+
+    first = load_file(whole.model / "model.safetensors")
+    second = load_file(resumed.model / "model.safetensors")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert resumed.images_seen == whole.images_seen
+
+    def curve(run: str) -> list[list[str]]:
+        with (tmp_path / run / "history.csv").open(encoding="utf-8") as file:
+            return [row[:-2] for row in csv.reader(file)]  # all but the two times
+
+    assert curve("whole") == curve("cut")
+
+
+def test_killed_before_the_first_checkpoint(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as context:
+        context.setattr(Selection, "on_train_epoch_start", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            train(recipe(training__epochs=1), store, tmp_path / "run")
+    train(recipe(training__epochs=1), store, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "model" / "model.json").is_file()
+
+
+def test_resume_refuses_another_recipe_other_data_and_a_finished_run(
+    store: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(ConfigurationError, match="no run to resume"):
+        train(recipe(), store, out, resume=True)
+    train(recipe(training__epochs=1), store, out)
+    with pytest.raises(OutputExistsError, match="model exists already"):
+        train(recipe(training__epochs=1), store, out, resume=True)
+    with pytest.raises(OutputExistsError):
+        train(recipe(training__epochs=1), store, out)
+    for file in (out / "model").iterdir():
+        file.unlink()
+    (out / "model").rmdir()
+    with pytest.raises(ConfigurationError, match="another recipe"):
+        train(recipe(training__epochs=2), store, out, resume=True)
+    data.save(lenses(seed=1), tmp_path / "other.h5")
+    with pytest.raises(ConfigurationError, match="other images"):
+        train(recipe(training__epochs=1), str(tmp_path / "other.h5"), out, resume=True)
+
+
+def test_same_seed_same_weights_and_another_seed_others(store: str, tmp_path: Path) -> None:
+    states = [
+        load_file(
+            train(recipe(seed=seed, training__epochs=1), store, tmp_path / name).model
+            / "model.safetensors"
+        )
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    same = [torch.equal(states[0][name], states[1][name]) for name in states[0]]
+    assert all(same)
+    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("mode", ["head", "last_blocks", "lora"])
+def test_fine_tuning_modes_write_plain_models(store: str, tmp_path: Path, mode: str) -> None:
+    run = train(recipe(fine_tuning__mode=mode, training__epochs=1), store, tmp_path / "run")
+    plain = train(recipe(training__epochs=1), store, tmp_path / "plain")
+    names = load_file(run.model / "model.safetensors").keys()
+    assert names == load_file(plain.model / "model.safetensors").keys()
+    assert read_model_folder(run.model).description.provenance["recipe"]["fine_tuning"][
+        "mode"
+    ] == mode
+
+
+def test_few_labels_count_those_for_stopping(store: str, tmp_path: Path) -> None:
+    run = train(recipe(split__num_per_class=8, training__epochs=1), store, tmp_path / "run")
+    counts = json.loads((run.model / "model.json").read_text(encoding="utf-8"))["split"]
+    assert counts["num_images"]["train"] + counts["num_images"]["validation"] == 16
+
+
+def test_early_stopping(store: str, tmp_path: Path) -> None:
+    settings = {"training__epochs": 40, "training__early_stopping": 2}
+    run = train(recipe(**settings), store, tmp_path / "run")
+    assert run.images_seen < 40 * 40
+
+
+def test_unlabelled_data(tmp_path: Path) -> None:
+    unlabelled = LensImages.from_arrays(lenses().images)
+    data.save(unlabelled, tmp_path / "unlabelled.h5")
+    with pytest.raises(DataError, match="needs labels"):
+        train(recipe(), str(tmp_path / "unlabelled.h5"), tmp_path / "run")
+
+
+def test_oblong_images(tmp_path: Path) -> None:
+    images = LensImages.from_arrays(lenses().images[..., :12], lenses().labels, ("no_sub", "sub"))
+    data.save(images, tmp_path / "oblong.h5")
+    with pytest.raises(ConfigurationError, match="16 x 12 pixels; models take squares"):
+        train(recipe(), str(tmp_path / "oblong.h5"), tmp_path / "run")
+
+
+def test_tensorboard_log_is_written(store: str, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    settings = {"training__epochs": 1, "training__loggers": ("tensorboard",)}
+    train(recipe(**settings), store, tmp_path / "run")
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+
