@@ -19,6 +19,7 @@ import yaml
 
 from darkarcs.cli.main import app
 from darkarcs.configuration import Configuration
+from darkarcs.evaluation import Predictions, evaluate_predictions
 from darkarcs.evaluation.tables import refresh_tables
 from darkarcs.objectives import objectives
 from darkarcs.training.recipe import Recipe, load_recipe
@@ -126,7 +127,7 @@ def test_recipes_in_the_reference_are_valid(tmp_path: Path) -> None:
         load_recipe(path)
 
 
-def test_what_is_generated_is_up_to_date(tmp_path: Path) -> None:
+def test_reference_of_verbs_is_up_to_date() -> None:
     specification = importlib.util.spec_from_file_location(
         "generate", REPOSITORY / "docs" / "generate.py"
     )
@@ -136,8 +137,24 @@ def test_what_is_generated_is_up_to_date(tmp_path: Path) -> None:
     specification.loader.exec_module(generate)
     written = (REPOSITORY / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
     assert written == generate.describe_command_line(), "run: make docs-tables"
-    for document in ALL:
-        if "<!-- table:" in document.read_text(encoding="utf-8"):
-            copy = tmp_path / document.name
-            shutil.copyfile(document, copy)
-            assert not refresh_tables(copy, REPOSITORY / "results"), "run: make docs-tables"
+
+
+@pytest.mark.parametrize("document", ALL, ids=_identify)
+def test_tables_are_those_of_the_result_files(document: Path, tmp_path: Path) -> None:
+    copy = tmp_path / document.name
+    shutil.copyfile(document, copy)
+    if "<!-- table:" in document.read_text(encoding="utf-8"):
+        assert not refresh_tables(copy, REPOSITORY / "results"), "run: make docs-tables"
+
+
+def test_reference_names_every_key_of_an_evaluation() -> None:
+    names = ["a", "b", "c", "d"]
+    logits = [[1, 0], [0, 1], [0, 2], [0, 3]]
+    predictions = Predictions(
+        names, names, names, [0, 0, 1, 1], logits, ("no_sub", "sub"), "test", ""
+    )
+    page = REPOSITORY / "docs" / "reference" / "json-and-files.md"
+    told = set(re.findall(r"`([a-z_.]+)`", page.read_text(encoding="utf-8")))
+    evaluation = evaluate_predictions(predictions, num_bootstrap=10)
+    keys = set(evaluation) - {"auc"} | {f"auc.{key}" for key in evaluation["auc"]}
+    assert keys - told == set()

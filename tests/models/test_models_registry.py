@@ -147,7 +147,7 @@ def test_declared_sizes() -> None:
     assert list(specs) == sorted(specs)
     limits = {"1m": 1e6, "500k": 5e5, "250k": 2.5e5, "100k": 1e5}
     for suffix, limit in limits.items():
-        assert 0.8 * limit < specs[f"compact_vit_{suffix}"].parameters < limit
+        assert 0.7 * limit < specs[f"compact_vit_{suffix}"].parameters < limit
     assert 0.22e6 < specs["d4_cnn"].parameters < 0.28e6
     for spec in specs.values():
         assert (spec.pretrained is None) == (spec.licence is None) == (spec.mean is None)

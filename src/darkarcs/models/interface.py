@@ -183,6 +183,24 @@ class ImageClassifier(nn.Module):
         """
         raise NotImplementedError
 
+    def num_tokens(self, height: int, width: int) -> int:
+        """Count the tokens of one image; 0 for a model without tokens.
+
+        Parameters
+        ----------
+        height, width : int, pixels
+            Of the image.
+
+        Returns
+        -------
+        int
+            Patches and prefix tokens: the currency in which trainings are compared.
+        """
+        if self.patch_size is None:
+            return 0
+        patches = (height // self.patch_size) * (width // self.patch_size)
+        return patches + self.num_prefix_tokens
+
     def check_images(self, images: Tensor) -> None:
         """Raise `ModelError` unless images have shape (B, in_channels, H, W)."""
         if images.ndim != 4 or images.shape[1] != self.in_channels:

@@ -1,0 +1,107 @@
+"""The forward pass equals two independent references on published ImageNet weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import erf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from darkarcs.models import create_model
+
+WEIGHTS = "weights/vit_tiny_patch16_224.augreg_in21k_ft_in1k.safetensors"
+State = dict[str, NDArray[np.float64]]
+
+
+def imagenet_like(count: int, size: int = 224) -> torch.Tensor:
+    """Natural-looking colour noise (amplitude over frequency) in 0..1, mapped to -1..1."""
+    generator = torch.Generator().manual_seed(0)
+    white = torch.randn(count, 3, size, size, generator=generator, dtype=torch.float64)
+    frequency = torch.fft.fftfreq(size).double()
+    radius = (frequency[:, None] ** 2 + frequency[None] ** 2).sqrt().clamp_min(1 / size)
+    field = torch.fft.ifft2(torch.fft.fft2(white) / radius).real
+    scaled = field - field.amin(dim=(1, 2, 3), keepdim=True)
+    scaled = scaled / scaled.amax(dim=(1, 2, 3), keepdim=True)
+    return (scaled - 0.5) / 0.5
+
+
+def written_out(state: State, images: NDArray[np.float64], heads: int) -> NDArray[np.float64]:
+    """Compute the logits of a ViT in plain NumPy, float64, image by image."""
+    gelu = np.vectorize(lambda x: 0.5 * x * (1 + erf(x / np.sqrt(2))))
+
+    def norm(x: Any, name: str) -> Any:
+        centred = x - x.mean(-1, keepdims=True)
+        scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-6)
+        return scaled * state[f"{name}.weight"] + state[f"{name}.bias"]
+
+    def linear(x: Any, name: str) -> Any:
+        return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+
+    kernel = state["patch_embed.proj.weight"]
+    width, channels, patch, _ = kernel.shape
+    side, dim = images.shape[-1] // patch, width // heads
+    logits = []
+    for image in images:
+        cut = image.reshape(channels, side, patch, side, patch).transpose(1, 3, 0, 2, 4)
+        tokens = cut.reshape(side * side, -1) @ kernel.reshape(width, -1).T
+        tokens = tokens + state["patch_embed.proj.bias"]
+        x = np.concatenate([state["cls_token"][0], tokens]) + state["pos_embed"][0]
+        for layer in range(12):
+            block = f"blocks.{layer}."
+            query, key, value = np.split(linear(norm(x, block + "norm1"), block + "attn.qkv"), 3, 1)
+            mixed = np.empty_like(x)
+            for head in range(heads):
+                part = slice(head * dim, (head + 1) * dim)
+                scores = query[:, part] @ key[:, part].T / np.sqrt(dim)
+                weights = np.exp(scores - scores.max(-1, keepdims=True))
+                mixed[:, part] = weights / weights.sum(-1, keepdims=True) @ value[:, part]
+            x = x + linear(mixed, block + "attn.proj")
+            hidden = gelu(linear(norm(x, block + "norm2"), block + "mlp.fc1"))
+            x = x + linear(hidden, block + "mlp.fc2")
+        logits.append(linear(norm(x, "norm")[0], "head"))
+    return np.stack(logits)
+
+
+def ours(path: Path, dtype: torch.dtype, **overrides: Any) -> torch.nn.Module:
+    model = create_model(
+        "vit_ti16",
+        num_classes=1000,
+        in_channels=3,
+        image_size=224,
+        pretrained=str(path / WEIGHTS),
+        **overrides,
+    )
+    assert model.load_report.missing == ["mask_token"]
+    assert len(model.load_report.loaded) == 152
+    return model.eval().to(dtype)
+
+
+@pytest.mark.shared
+def test_equals_a_plain_numpy_forward(shared_path: Path) -> None:
+    images = imagenet_like(2)
+    state = {k: v.double().numpy() for k, v in load_file(shared_path / WEIGHTS).items()}
+    expected = written_out(state, images.numpy(), heads=3)
+    with torch.no_grad():
+        for kind in ("fused", "written_out"):
+            double = ours(shared_path, torch.float64, attention=kind)(images).logits.numpy()
+            assert np.abs(double - expected).max() < 1e-10
+            single = ours(shared_path, torch.float32, attention=kind)(images.float()).logits
+            assert np.abs(single.numpy() - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def huggingface_names() -> list[tuple[str, Callable[[int], str]]]:
+    """Pair timm's names of a block with those of transformers."""
+    base = "vit.layers.{}."
+    return [
+        ("norm1", lambda i: base.format(i) + "layernorm_before"),
+        ("norm2", lambda i: base.format(i) + "layernorm_after"),
+        ("attn.proj", lambda i: base.format(i) + "attention.o_proj"),
+        ("mlp.fc1", lambda i: base.format(i) + "mlp.fc1"),
+        ("mlp.fc2", lambda i: base.format(i) + "mlp.fc2"),
+    ]
