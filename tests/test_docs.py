@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import io
 import re
 import shlex
@@ -19,7 +20,7 @@ import yaml
 
 from darkarcs.cli.main import app
 from darkarcs.configuration import Configuration
-from darkarcs.evaluation import Predictions, evaluate_predictions
+from darkarcs.evaluation import Predictions, evaluate_predictions, intervals
 from darkarcs.evaluation.tables import refresh_tables
 from darkarcs.objectives import objectives
 from darkarcs.training.recipe import Recipe, load_recipe
@@ -158,3 +159,12 @@ def test_reference_names_every_key_of_an_evaluation() -> None:
     evaluation = evaluate_predictions(predictions, num_bootstrap=10)
     keys = set(evaluation) - {"auc"} | {f"auc.{key}" for key in evaluation["auc"]}
     assert keys - told == set()
+
+
+def test_explanation_names_every_method_of_intervals() -> None:
+    source = inspect.getsource(intervals)
+    methods = set(re.findall(r'"([a-z_]+_t|exact_pairs|distribution_free)"', source))
+    assert len(methods) >= 3
+    page = REPOSITORY / "docs" / "explanation" / "what-an-auc-interval-means.md"
+    told = set(re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE))
+    assert told == methods

@@ -20,10 +20,10 @@ class Configuration(BaseModel):
     --------
     >>> class Optimizer(Configuration):
     ...     learning_rate: float = 1e-3
-    >>> Optimizer.parse({"lerning_rate": 1.0}, "optimizer")
+    >>> Optimizer.parse({"rate": 1.0}, "here")
     Traceback (most recent call last):
         ...
-    darkarcs.errors.ConfigurationError: optimizer: unknown key 'lerning_rate': did you mean 'learning_rate'?
+    darkarcs.errors.ConfigurationError: here: unknown key 'rate': there are: learning_rate
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

@@ -78,9 +78,7 @@ def test_overlap_with_training_is_warned_of(trained: tuple[Path, str], tmp_path:
     assert any("42 of 60 images" in warning for warning in report["warnings"])
 
 
-def test_selecting_splits_does_not_touch_the_log(
-    trained: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_selecting_splits_does_not_touch_the_log(trained: tuple[Path, str], tmp_path: Path) -> None:
     model, uri = trained
     evaluate(model, uri, tmp_path / "out", split="validation", results=tmp_path / "results")
     assert not (tmp_path / "results" / "test_log.csv").exists()
@@ -106,9 +104,7 @@ def test_what_is_refused(trained: tuple[Path, str], tmp_path: Path) -> None:
         evaluate(model, str(tmp_path / "rings.h5"), tmp_path / "e")
 
 
-def test_any_substructure_is_the_positive_class(
-    trained: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_any_substructure_is_the_positive_class(trained: tuple[Path, str], tmp_path: Path) -> None:
     model, _ = trained
     source = lenses(seed=2)
     assert source.labels is not None

@@ -29,7 +29,9 @@ from darkarcs.models.weight_adaptation import (
 SHAPE: dict[str, Any] = {"patch_size": 8, "width": 64, "depth": 2, "num_heads": 1, "mlp_ratio": 2.0}
 
 
-def vit(num_classes: int = 10, in_channels: int = 3, size: int = 32, **more: Any) -> VisionTransformer:
+def vit(
+    num_classes: int = 10, in_channels: int = 3, size: int = 32, **more: Any
+) -> VisionTransformer:
     torch.manual_seed(2)
     architecture = TransformerArchitecture.parse({**SHAPE, **more}, "test")
     model = VisionTransformer(
@@ -121,10 +123,7 @@ def test_everything_at_once_is_reported(tmp_path: Path) -> None:
     model = vit(num_classes=2, in_channels=1, size=48, patch_size=6)
     before = model.head.weight.clone()
     report = load_pretrained(model, path)
-    assert report.resized == [
-        "patch_embed.proj.weight (patch of 8 to 6 pixels, 3 to 1 channels)",
-        "pos_embed (grid of 4x4 to 8x8)",
-    ] or set(report.resized) == {
+    assert set(report.resized) == {
         "patch_embed.proj.weight (patch of 8 to 6 pixels, 3 to 1 channels)",
         "pos_embed (grid of 4x4 to 8x8)",
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import erf
 from pathlib import Path
 from typing import Any
@@ -95,13 +94,98 @@ def test_equals_a_plain_numpy_forward(shared_path: Path) -> None:
             assert np.abs(single.numpy() - expected).max() < 1e-5 * np.abs(expected).max()
 
 
-def huggingface_names() -> list[tuple[str, Callable[[int], str]]]:
-    """Pair timm's names of a block with those of transformers."""
-    base = "vit.layers.{}."
-    return [
-        ("norm1", lambda i: base.format(i) + "layernorm_before"),
-        ("norm2", lambda i: base.format(i) + "layernorm_after"),
-        ("attn.proj", lambda i: base.format(i) + "attention.o_proj"),
-        ("mlp.fc1", lambda i: base.format(i) + "mlp.fc1"),
-        ("mlp.fc2", lambda i: base.format(i) + "mlp.fc2"),
+def transformers_state(state: dict[str, torch.Tensor], known: set[str]) -> dict[str, Any]:
+    """Rename timm's parameters to those of transformers' ViT (version 5, or 4)."""
+    if "vit.layers.0.mlp.fc1.weight" in known:
+        layer, inner = "vit.layers.{}.", {"mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
+        split = ("attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.o_proj")
+    else:
+        layer = "vit.encoder.layer.{}."
+        inner = {"mlp.fc1": "intermediate.dense", "mlp.fc2": "output.dense"}
+        split = tuple(f"attention.attention.{n}" for n in ("query", "key", "value"))
+        split = (*split, "attention.output.dense")
+    inner |= {"norm1": "layernorm_before", "norm2": "layernorm_after", "attn.proj": split[3]}
+    renamed = {
+        "vit.embeddings.cls_token": state["cls_token"],
+        "vit.embeddings.position_embeddings": state["pos_embed"],
+    }
+    for part in ("weight", "bias"):
+        outer = {
+            "vit.embeddings.patch_embeddings.projection": "patch_embed.proj",
+            "vit.layernorm": "norm",
+            "classifier": "head",
+        }
+        renamed |= {f"{new}.{part}": state[f"{old}.{part}"] for new, old in outer.items()}
+        for index in range(12):
+            prefix = layer.format(index)
+            for old, new in inner.items():
+                renamed[f"{prefix}{new}.{part}"] = state[f"blocks.{index}.{old}.{part}"]
+            for new, tensor in zip(
+                split, state[f"blocks.{index}.attn.qkv.{part}"].chunk(3), strict=False
+            ):
+                renamed[f"{prefix}{new}.{part}"] = tensor
+    return renamed
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_equals_transformers(shared_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(
+        hidden_size=192,
+        num_hidden_layers=12,
+        num_attention_heads=3,
+        intermediate_size=768,
+        num_labels=1000,
+        layer_norm_eps=1e-6,
+    )
+    reference = transformers.ViTForImageClassification(config).eval()
+    state = load_file(shared_path / WEIGHTS)
+    reference.load_state_dict(transformers_state(state, set(reference.state_dict())), strict=True)
+    images = imagenet_like(4)
+    with torch.no_grad():
+        expected = reference.double()(images).logits
+        difference = (ours(shared_path, torch.float64)(images).logits - expected).abs().max()
+        assert difference < 1e-10
+        single = ours(shared_path, torch.float32)(images.float()).logits
+        theirs = reference.float()(images.float()).logits
+    size = expected.abs().max()
+    assert size > 1  # the weights see something in these images
+    assert (single - expected).abs().max() < 1e-5 * size
+    assert (single - theirs).abs().max() < 1e-5 * size
+
+
+@pytest.mark.shared
+def test_fine_tuning_sizes_report_what_was_resized(shared_path: Path) -> None:
+    model = create_model(
+        "vit_ti16",
+        num_classes=2,
+        image_size=96,
+        patch_size=12,
+        pretrained=str(shared_path / WEIGHTS),
+    )
+    assert sorted(entry.split()[0] for entry in model.load_report.resized) == [
+        "patch_embed.proj.weight",
+        "pos_embed",
     ]
+    assert len(model.load_report.loaded) == 148
+
+
+@pytest.mark.shared
+def test_resized_patches_see_the_same_image(shared_path: Path) -> None:
+    """The same picture at half the size, cut into patches of half the size."""
+    images = torch.nn.functional.interpolate(imagenet_like(4), (112, 112), mode="area")
+    whole = torch.nn.functional.interpolate(images, (224, 224), mode="bicubic")
+    half = create_model(
+        "vit_ti16",
+        num_classes=1000,
+        in_channels=3,
+        image_size=112,
+        patch_size=8,
+        pretrained=str(shared_path / WEIGHTS),
+    )
+    with torch.no_grad():
+        expected = ours(shared_path, torch.float64)(whole).logits
+        logits = half.eval().double()(images).logits
+    pairs = torch.stack([expected.flatten(), logits.flatten()])
+    assert torch.corrcoef(pairs)[0, 1] > 0.95

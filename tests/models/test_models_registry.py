@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
 import pytest
@@ -167,9 +166,7 @@ def test_third_parties_register_through_entry_points(monkeypatch: pytest.MonkeyP
     def load_plugin() -> ModelSpec:
         @register_model("theirs", family="theirs", description="a model of a third party")
         def theirs(*, num_classes: int, in_channels: int, image_size: int) -> ResNet:
-            return ResNet(
-                ResNetArchitecture(), num_classes=num_classes, in_channels=in_channels
-            )
+            return ResNet(ResNetArchitecture(), num_classes=num_classes, in_channels=in_channels)
 
         return theirs
 

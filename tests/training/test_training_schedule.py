@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -17,8 +19,8 @@ from darkarcs.training.schedule import parameter_groups, warmup_cosine
 def test_schedule_rises_then_falls_to_the_final_rate() -> None:
     factors = [warmup_cosine(step, 100, 0.1, 0.01) for step in range(101)]
     assert factors[9] == 1.0
-    assert all(a < b for a, b in zip(factors[:9], factors[1:10], strict=True))
-    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a < b for a, b in pairwise(factors[:10]))
+    assert all(a >= b for a, b in pairwise(factors[10:]))
     assert factors[100] == pytest.approx(0.01)
 
 

@@ -163,9 +163,9 @@ def test_fine_tuning_modes_write_plain_models(store: str, tmp_path: Path, mode: 
     plain = train(recipe(training__epochs=1), store, tmp_path / "plain")
     names = load_file(run.model / "model.safetensors").keys()
     assert names == load_file(plain.model / "model.safetensors").keys()
-    assert read_model_folder(run.model).description.provenance["recipe"]["fine_tuning"][
-        "mode"
-    ] == mode
+    assert (
+        read_model_folder(run.model).description.provenance["recipe"]["fine_tuning"]["mode"] == mode
+    )
 
 
 def test_few_labels_count_those_for_stopping(store: str, tmp_path: Path) -> None:
@@ -199,5 +199,3 @@ def test_tensorboard_log_is_written(store: str, tmp_path: Path) -> None:
     settings = {"training__epochs": 1, "training__loggers": ("tensorboard",)}
     train(recipe(**settings), store, tmp_path / "run")
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def _ours(recipe: Recipe, images: LensImages, device: str) -> float:
     header = lines[0].split(",")
     rows = [dict(zip(header, map(float, line.split(",")), strict=True)) for line in lines[1:]]
     # from the end of one validation to the start of the next: epochs 2 and 3
-    seen = [b["images_seen"] - a["images_seen"] for a, b in zip(rows, rows[1:], strict=False)]
+    seen = [b["images_seen"] - a["images_seen"] for a, b in pairwise(rows)]
     spent = [row["train_time"] for row in rows[1:]]
     return sum(seen) / sum(spent)
 
@@ -113,7 +114,7 @@ def _bare_loop(recipe: Recipe, images: LensImages, device: str) -> float:
             with torch.autocast(chosen.type, torch.bfloat16, enabled=bfloat16):
                 loss = functional.cross_entropy(model(augmented).logits.float(), batch.labels)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             seen += len(augmented)

@@ -165,13 +165,14 @@ def distribution_free_interval(area: float, num_independent: int, level: float =
     if area == 1:
         return float(np.exp(-allowed)), 1.0
 
-    def excess(error: float) -> float:
-        # In the error rather than the AUC, so that nothing is lost next to 1.
+    def excess(log_error: float) -> float:
+        # In the log of the error rather than the AUC, so that nothing is lost next to 1.
+        error = float(np.exp(log_error))
         return float(rel_entr(area, 1 - error) + rel_entr(1 - area, error)) - allowed
 
-    smallest = np.finfo(np.float64).tiny
-    low = 1 - float(brentq(excess, 1 - area, 1 - 1e-16)) if excess(1 - 1e-16) > 0 else 0.0
-    high = 1 - float(brentq(excess, smallest, 1 - area)) if excess(smallest) > 0 else 1.0
+    here = float(np.log(1 - area))
+    low = -float(np.expm1(brentq(excess, here, -1e-15))) if excess(-1e-15) > 0 else 0.0
+    high = -float(np.expm1(brentq(excess, -700.0, here))) if excess(-700.0) > 0 else 1.0
     return low, high
 
 

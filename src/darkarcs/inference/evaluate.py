@@ -129,8 +129,15 @@ def evaluate(
     _write_examples(out, predictor, chosen, predictions)
     if results is not None:
         _file_result(
-            results, name or description.name, evaluation, description, predictions,
-            content_hash, split, tables, notes,
+            results,
+            name or description.name,
+            evaluation,
+            description,
+            predictions,
+            content_hash,
+            split,
+            tables,
+            notes,
         )
     return report
 

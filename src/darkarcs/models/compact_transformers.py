@@ -88,17 +88,17 @@ def compact_vit_1m(
 @register_model(
     "compact_vit_500k",
     family="compact_vit",
-    description="hybrid: convolutional stem, width 96, 6 blocks, mean pooling",
+    description="hybrid: convolutional stem, width 96, 5 blocks, mean pooling",
     image_size=64,
 )
 def compact_vit_500k(
     *, num_classes: int, in_channels: int, image_size: int, **overrides: Any
 ) -> VisionTransformer:
-    """Build the hybrid of width 96, 6 blocks."""
+    """Build the hybrid of width 96, 5 blocks."""
     return build_compact(
         {
             "width": 96,
-            "depth": 6,
+            "depth": 5,
             "num_heads": 3,
             "mlp_ratio": 2.0,
             "stem_width": 16,

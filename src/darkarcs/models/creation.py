@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from darkarcs.errors import ModelError
 from darkarcs.models import compact_transformers, d4_cnn, resnet, transformer_variants
 from darkarcs.models.catalogue import ModelSpec, find_model, register_model
@@ -42,7 +40,7 @@ def create_model(
     image_size: int = 64,
     pretrained: str | None = None,
     **overrides: Any,
-) -> nn.Module:
+) -> ImageClassifier:
     """Create a model by name.
 
     Parameters
@@ -98,9 +96,9 @@ def create_model(
     model = spec.build(
         num_classes=num_classes, in_channels=in_channels, image_size=image_size, **overrides
     )
+    if not isinstance(model, ImageClassifier):
+        raise ModelError(f"{name}: is no ImageClassifier; derive it from darkarcs.models's")
     if source is not None:
-        if not isinstance(model, ImageClassifier):
-            raise ModelError(f"{name}: only an ImageClassifier can take pretrained weights")
         model.load_report = load_pretrained(model, source)
     return model
 

@@ -190,7 +190,8 @@ def create_huggingface_model(
         loaded_config.num_labels = num_classes
         if pretrained is None:
             _set_if_present(loaded_config, "num_channels", in_channels)
-            _set_if_present(loaded_config, "image_size", image_size)
+            if config is None:  # a stored architecture keeps the size its positions are for
+                _set_if_present(loaded_config, "image_size", image_size)
             wrapped = automatic.from_config(loaded_config, attn_implementation="eager")
             return HuggingFaceClassifier(wrapped, num_classes=num_classes, in_channels=in_channels)
         wrapped, information = automatic.from_pretrained(

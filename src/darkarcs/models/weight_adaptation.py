@@ -54,9 +54,9 @@ def resize_patch_kernel(kernel: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _resize_matrix(old: int, new: int) -> Tensor:
-    basis = torch.eye(old, dtype=torch.float64)[None, :, :, None]  # (1, basis, old, 1)
-    resized = F.interpolate(basis, (new, 1), mode="bicubic", antialias=True)
-    return resized[0, :, :, 0].T  # (new, old)
+    # columns are unit vectors, and only the rows are resized
+    basis = torch.eye(old, dtype=torch.float64)[None, None]  # (1, 1, old, old)
+    return F.interpolate(basis, (new, old), mode="bicubic", antialias=True)[0, 0]  # (new, old)
 
 
 def adapt_channels(kernel: Tensor, in_channels: int) -> Tensor:

@@ -189,7 +189,7 @@ def _score_figures(anchor: str, predictions: Predictions) -> list[dict[str, str]
             "svg": score_figure(f"{anchor}-score{k}", predictions, k),
             "alt": f"Histogram of the log-odds of {predictions.class_names[k]} by true class.",
             "caption": f"Log-odds of {predictions.class_names[k]} by true class, counts on a"
-            " logarithmic scale. Right of the dotted line it is called.",
+            " logarithmic scale. Right of the dotted line its probability is above one half.",
         }
         for k in shown_classes(predictions)
     ]

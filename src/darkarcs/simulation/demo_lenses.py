@@ -328,5 +328,5 @@ def _convolve(images: Tensor, fwhm_pixels: Tensor) -> Tensor:
     # twice the size, so that what leaves on one side does not enter on the other
     spectrum = torch.fft.rfft2(images, s=(2 * size, 2 * size))
     spectrum = spectrum * transfer_y[:, :, None] * transfer_x[:, None, :]
-    blurred = torch.fft.irfft2(spectrum, s=(2 * size, 2 * size))
+    blurred: Tensor = torch.fft.irfft2(spectrum, s=(2 * size, 2 * size))
     return blurred[..., :size, :size].clamp(min=0.0)

@@ -44,7 +44,7 @@ def computes_bfloat16(device: torch.device) -> bool:
         False where bfloat16 would be emulated, and slower than float32.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and (
             platform.machine() in ("x86_64", "AMD64")

@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from darkarcs.errors import ConfigurationError
 
+
 def make_loggers(names: Sequence[str], out: Path) -> list[Logger]:
     """Make Lightning's loggers.
 

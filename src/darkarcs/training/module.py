@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from darkarcs.data import Augmentation
-from darkarcs.objectives import Batch, Objective
+from darkarcs.objectives import Batch, Objective, ObjectiveOutput
 from darkarcs.seeding import derive_seed, torch_generator
 from darkarcs.training.recipe import TrainingSettings
 from darkarcs.training.schedule import parameter_groups, warmup_cosine
@@ -84,7 +84,7 @@ class TrainingModule(pl.LightningModule):
         # drawn on the CPU, so that a run's draws do not depend on its device
         generator = torch_generator(self.seed, "augmentation", step)
         images = self.augmentation.apply(batch.images, generator)
-        output = self.objective(
+        output: ObjectiveOutput = self.objective(
             self.model,
             Batch(images, batch.labels),
             step,
@@ -164,4 +164,3 @@ class TrainingModule(pl.LightningModule):
         """Read the counters back."""
         self.images_seen = int(checkpoint["images_seen"])
         self.token_forwards = int(checkpoint["token_forwards"])
-

@@ -156,7 +156,8 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     if not Path(path).exists() and "/" not in str(path) and not str(path).endswith(".yaml"):
         if str(path) not in packaged:
             raise ConfigurationError(
-                f"{path}: neither a file nor a packaged recipe; {nearest(str(path), list(packaged))}"
+                f"{path}: neither a file nor a packaged recipe; "
+                + nearest(str(path), list(packaged))
             )
         path = packaged[str(path)]
     path = Path(path)

@@ -23,8 +23,8 @@ from darkarcs.model_folder import (
 from darkarcs.training.batches import OrderedBatches
 from darkarcs.training.callbacks import Selection
 from darkarcs.training.convergence import has_converged
-from darkarcs.training.preparation import TrainingData
 from darkarcs.training.module import TrainingModule
+from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
 
 

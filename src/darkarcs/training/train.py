@@ -13,20 +13,19 @@ import torch
 import yaml
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from safetensors.torch import load_file
-from torch import nn
 
 from darkarcs import data
 from darkarcs.errors import ConfigurationError, OutputExistsError, require_new
 from darkarcs.evaluation.provenance import command_line
-from darkarcs.models import apply_finetuning, create_model, merge_lora
+from darkarcs.models import ImageClassifier, apply_finetuning, create_model, merge_lora
 from darkarcs.objectives import Objective, objectives
 from darkarcs.seeding import derive_seed
 from darkarcs.training.batches import OrderedBatches, TrainingBatches
 from darkarcs.training.callbacks import Selection, weight_averaging
 from darkarcs.training.devices import choose_device, choose_precision
-from darkarcs.training.preparation import TrainingData, prepare
 from darkarcs.training.loggers import make_loggers, quiet_lightning
 from darkarcs.training.module import TrainingModule
+from darkarcs.training.preparation import TrainingData, prepare
 from darkarcs.training.recipe import Recipe
 from darkarcs.training.release import write_trained_model
 
@@ -149,7 +148,7 @@ def train(
     )
 
 
-def build_model(recipe: Recipe, prepared: TrainingData, num_classes: int) -> nn.Module:
+def build_model(recipe: Recipe, prepared: TrainingData, num_classes: int) -> ImageClassifier:
     """Build the recipe's model for prepared data, its initial weights seeded.
 
     Parameters
@@ -163,7 +162,7 @@ def build_model(recipe: Recipe, prepared: TrainingData, num_classes: int) -> nn.
 
     Returns
     -------
-    torch.nn.Module
+    ImageClassifier
         On the CPU, with what is not trained frozen.
 
     Raises
