@@ -16,7 +16,7 @@ from darkarcs.data import LensImages
 from darkarcs.errors import DataError, ModelError, OutputExistsError
 from darkarcs.evaluation import read_predictions
 from darkarcs.evaluation.results import read_results
-from darkarcs.inference import Predictor, classify, evaluate
+from darkarcs.inference import Filing, Predictor, classify, evaluate
 from darkarcs.training import Recipe, train
 
 RECIPE = Recipe.parse(
@@ -50,7 +50,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_evaluation_on_the_test_split(trained: tuple[Path, str], tmp_path: Path) -> None:
     model, uri = trained
-    report = evaluate(model, uri, tmp_path / "out", split="test", results=tmp_path / "results")
+    report = evaluate(
+        model, uri, tmp_path / "out", split="test", filing=Filing(tmp_path / "results")
+    )
     assert report["n"] == 12
     assert 0.5 < report["auc"]["macro"] <= 1
     low, high = report["auc"]["interval"]
@@ -80,7 +82,7 @@ def test_overlap_with_training_is_warned_of(trained: tuple[Path, str], tmp_path:
 
 def test_selecting_splits_does_not_touch_the_log(trained: tuple[Path, str], tmp_path: Path) -> None:
     model, uri = trained
-    evaluate(model, uri, tmp_path / "out", split="validation", results=tmp_path / "results")
+    evaluate(model, uri, tmp_path / "out", split="validation", filing=Filing(tmp_path / "results"))
     assert not (tmp_path / "results" / "test_log.csv").exists()
 
 
@@ -165,7 +167,7 @@ def test_cross_validation_predicts_every_image_once(
     values["training"]["epochs"] = 1
     recipe = Recipe.parse(values, "test")
     out, results = tmp_path / "folds", tmp_path / "results"
-    report = cross_validate(recipe, uri, out, num_folds=3, results=results)
+    report = cross_validate(recipe, uri, out, num_folds=3, filing=Filing(results))
     assert report["n"] == 60
     assert len(report["folds"]) == 3
     predictions = read_predictions(out / "out_of_fold" / "predictions.csv")

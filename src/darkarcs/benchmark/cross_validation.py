@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import statistics
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,11 @@ from darkarcs.evaluation import (
     read_predictions,
     write_predictions,
 )
+from darkarcs.evaluation.evaluate import require_labels
 from darkarcs.evaluation.provenance import command_line
-from darkarcs.evaluation.results import LearningPoint, Result, append_test_log, write_result
-from darkarcs.inference.evaluate import SELECTION, TEST_LOG, evaluate
+from darkarcs.evaluation.roc import macro_auc
+from darkarcs.inference import Filing, evaluate
+from darkarcs.inference.filing import file_result
 from darkarcs.model_folder import read_description
 from darkarcs.training import Recipe, train
 
@@ -32,10 +33,7 @@ def cross_validate(
     resume: bool = False,
     skip_bad: bool = False,
     device: str = "auto",
-    results: Path | None = None,
-    name: str | None = None,
-    tables: Sequence[str] = (),
-    notes: str = "",
+    filing: Filing | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Train one model a fold and evaluate the joined predictions of all held-out folds.
@@ -56,14 +54,8 @@ def cross_validate(
         Leave bad files out instead of stopping.
     device : str, default "auto"
         Where to train.
-    results : pathlib.Path, optional
-        Folder of result files; also gets a line in ``test_log.csv``.
-    name : str, optional
-        Name of the result file.
-    tables : sequence of str
-        Generated tables in which the result has a row.
-    notes : str
-        Kept with the result.
+    filing : Filing, optional
+        Keep a result file and a line in the log of test evaluations.
     progress : bool, default False
         Show progress on standard error.
 
@@ -80,25 +72,18 @@ def cross_validate(
     out = Path(out)
     if out.exists() and any(out.iterdir()) and not resume:
         raise OutputExistsError(out)
-    parts, folds, curves = [], [], []
+    parts, folds, models = [], [], []
     for fold in range(num_folds):
         run = out / f"fold-{fold}"
         _train_fold(recipe, fold, num_folds, data_uri, run, resume, skip_bad, device, progress)
         held_out = run / "held_out"
         if not (held_out / "evaluation.json").exists():
             evaluate(
-                run / "model",
-                data_uri,
-                held_out,
-                split="test",
-                skip_bad=skip_bad,
-                device="cpu" if device == "auto" else device,
-                progress=progress,
+                run / "model", data_uri, held_out, split="test", skip_bad=skip_bad, device="cpu"
             )
         parts.append(read_predictions(held_out / "predictions.csv"))
-        report = json.loads((held_out / "evaluation.json").read_text(encoding="utf-8"))
-        folds.append(report["auc"]["macro"])
-        curves.append(read_description(run / "model"))
+        models.append(read_description(run / "model"))
+        folds.append(macro_auc(parts[-1].logits, require_labels(parts[-1])))
     joined = join_predictions(parts)
     folder = out / "out_of_fold"
     folder.mkdir(exist_ok=True)
@@ -108,50 +93,11 @@ def cross_validate(
     report = {**evaluation, "folds": folds, "command": command_line()}
     text = json.dumps(report, indent=2) + "\n"
     (folder / "evaluation.json").write_text(text, encoding="utf-8")
-    if results is not None:
-        provenance = [description.provenance for description in curves]
-        data_hash = str(curves[0].data["content_hash"])
-        label = name or f"{recipe.name}-out-of-fold"
-        append_test_log(
-            results / TEST_LOG,
-            {
-                "model": label,
-                "model_hash": joined.model_hash,
-                "data_hash": data_hash,
-                "split": "out_of_fold",
-                "n": len(joined),
-                "auc_macro": evaluation["auc"]["macro"],
-            },
-        )
-        keys = tuple(LearningPoint.model_fields)
-        write_result(
-            Result(
-                name=label,
-                tables=tuple(tables),
-                model=recipe.model.name,
-                parameters=provenance[0]["num_parameters"],
-                evaluation=evaluation,
-                data=f"{curves[0].task}, {len(joined)} images, {num_folds} folds",
-                data_hash=data_hash,
-                split="out_of_fold",
-                selection=SELECTION,
-                configuration=recipe.model_dump(mode="json"),
-                seed=recipe.seed,
-                images_seen=sum(p["images_seen"] for p in provenance),
-                token_forwards=sum(p["token_forwards"] for p in provenance),
-                wall_time_seconds=sum(p["wall_time"] for p in provenance),
-                learning_curve=tuple(
-                    LearningPoint(**{key: row[key] for key in keys})
-                    for row in provenance[0]["learning_curve"]
-                ),
-                converged=all(p["converged"] for p in provenance),
-                model_hash=joined.model_hash,
-                notes=notes
-                or f"AUC by fold: {', '.join(f'{a:.5f}' for a in folds)}; mean "
-                f"{statistics.mean(folds):.5f}; the learning curve is that of fold 0",
-            ),
-            results,
-        )
+    if filing is not None:
+        shown = ", ".join(f"{area:.5f}" for area in folds)
+        notes = f"AUC by fold: {shown}; the learning curve is that of fold 0. {filing.notes}"
+        named = filing.name or f"{recipe.name}-out-of-fold"
+        file_result(replace(filing, name=named, notes=notes.strip()), evaluation, joined, models)
     return report
 
 

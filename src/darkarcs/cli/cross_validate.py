@@ -33,6 +33,7 @@ def cross_validate(
 
     from darkarcs.benchmark import cross_validate as run
     from darkarcs.cli.evaluate import print_evaluation
+    from darkarcs.inference import Filing
     from darkarcs.training import load_recipe
 
     report = run(
@@ -43,10 +44,7 @@ def cross_validate(
         resume=resume,
         skip_bad=skip_bad,
         device=device,
-        results=results,
-        name=name,
-        tables=table or (),
-        notes=notes,
+        filing=Filing(results, name, tuple(table or ()), notes) if results else None,
         progress=sys.stderr.isatty(),
     )
     if as_json:

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+#: Changes to the packaged recipe; none, but for tests.
+DEMO_OVERRIDES: tuple[str, ...] = ()
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="A new folder.")],
@@ -30,7 +33,7 @@ def demo(
     from darkarcs.training import load_recipe, train
 
     require_new(out)
-    overrides = [f"seed={seed}"]
+    overrides = [f"seed={seed}", *DEMO_OVERRIDES]
     if data is None:
         typer.echo(f"simulating {2 * num_per_class:,} lenses", err=True)
         data = str(out / "lenses.h5")

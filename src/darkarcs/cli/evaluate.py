@@ -32,6 +32,7 @@ def evaluate(
     import json
     import sys
 
+    from darkarcs.inference import Filing
     from darkarcs.inference import evaluate as evaluate_model
     from darkarcs.zoo import resolve
 
@@ -42,10 +43,7 @@ def evaluate(
         split=split,
         test_time_augmentation="dihedral" if tta else "none",
         skip_bad=skip_bad,
-        results=results,
-        name=name,
-        tables=table or (),
-        notes=notes,
+        filing=Filing(results, name, tuple(table or ()), notes) if results else None,
         device=device,
         progress=sys.stderr.isatty(),
     )

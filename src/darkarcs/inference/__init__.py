@@ -2,6 +2,7 @@
 
 from darkarcs.inference.classify import classify
 from darkarcs.inference.evaluate import evaluate
+from darkarcs.inference.filing import Filing
 from darkarcs.inference.predictor import Predictor
 
-__all__ = ["Predictor", "classify", "evaluate"]
+__all__ = ["Filing", "Predictor", "classify", "evaluate"]

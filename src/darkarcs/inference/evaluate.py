@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,9 @@ from darkarcs.errors import DataError, require_new
 from darkarcs.evaluation import Predictions, evaluate_predictions, write_predictions
 from darkarcs.evaluation.examples import choose_examples, write_examples
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
-from darkarcs.evaluation.results import (
-    LearningPoint,
-    Result,
-    append_test_log,
-    write_result,
-)
+from darkarcs.inference.filing import Filing, file_result
 from darkarcs.inference.predictor import Predictor, TestTimeAugmentation
 from darkarcs.model_folder import ModelDescription, short_identities
-
-TEST_LOG = "test_log.csv"
-SELECTION = "validation split of the training data; the test split chose nothing"
 
 
 def evaluate(
@@ -38,10 +29,7 @@ def evaluate(
     test_time_augmentation: TestTimeAugmentation = "none",
     skip_bad: bool = False,
     num_bootstrap: int = 2000,
-    results: Path | None = None,
-    name: str | None = None,
-    tables: Sequence[str] = (),
-    notes: str = "",
+    filing: Filing | None = None,
     device: str = "cpu",
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -67,15 +55,9 @@ def evaluate(
         Leave bad files out instead of stopping.
     num_bootstrap : int, default 2000
         Resamples of the bootstrap intervals.
-    results : pathlib.Path, optional
-        Folder of result files: gets ``<name>.json`` and, unless the split is ``train`` or
-        ``validation``, a line in ``test_log.csv``.
-    name : str, optional
-        Name of the result file; the model's by default.
-    tables : sequence of str
-        Generated tables in which the result has a row.
-    notes : str
-        Kept with the result.
+    filing : Filing, optional
+        Keep a result file and, unless the split is ``train`` or ``validation``, a line in the
+        log of test evaluations.
     device : str, default "cpu"
         Where the model runs.
     progress : bool, default False
@@ -127,18 +109,8 @@ def evaluate(
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _write_history(out / "history.csv", description)
     _write_examples(out, predictor, chosen, predictions)
-    if results is not None:
-        _file_result(
-            results,
-            name or description.name,
-            evaluation,
-            description,
-            predictions,
-            content_hash,
-            split,
-            tables,
-            notes,
-        )
+    if filing is not None:
+        file_result(filing, evaluation, predictions, [description])
     return report
 
 
@@ -199,56 +171,3 @@ def _write_examples(
             predictor.preprocess(shown),
             predictor.attention(shown),
         )
-
-
-def _file_result(
-    folder: Path,
-    name: str,
-    evaluation: dict[str, Any],
-    description: ModelDescription,
-    predictions: Predictions,
-    content_hash: str,
-    split: str,
-    tables: Sequence[str],
-    notes: str,
-) -> None:
-    provenance = description.provenance
-    if split not in ("train", "validation"):
-        append_test_log(
-            folder / TEST_LOG,
-            {
-                "model": description.name,
-                "model_hash": predictions.model_hash,
-                "data_hash": content_hash,
-                "split": split,
-                "n": len(predictions),
-                "auc_macro": evaluation["auc"]["macro"],
-            },
-        )
-    keys = tuple(LearningPoint.model_fields)
-    write_result(
-        Result(
-            name=name,
-            tables=tuple(tables),
-            model=description.architecture.name,
-            parameters=provenance.get("num_parameters"),
-            evaluation=evaluation,
-            data=f"{description.task}, {len(predictions)} images",
-            data_hash=content_hash,
-            split=split,
-            selection=SELECTION,
-            configuration=provenance.get("recipe", {}),
-            seed=provenance.get("seed"),
-            images_seen=provenance.get("images_seen"),
-            token_forwards=provenance.get("token_forwards"),
-            wall_time_seconds=provenance.get("wall_time"),
-            learning_curve=tuple(
-                LearningPoint(**{key: row[key] for key in keys if key in row})
-                for row in provenance.get("learning_curve", [])
-            ),
-            converged=provenance.get("converged"),
-            model_hash=predictions.model_hash,
-            notes=notes,
-        ),
-        folder,
-    )

@@ -49,7 +49,13 @@ def make_loggers(names: Sequence[str], out: Path) -> list[Logger]:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's advice, which is about data loaders that are not used here."""
+    """Silence Lightning's advice, which is about data loaders that are not used here.
+
+    Yields
+    ------
+    None
+        While the block runs.
+    """
     lightning = logging.getLogger("pytorch_lightning")
     utilities = logging.getLogger("lightning.pytorch")
     levels = lightning.level, utilities.level

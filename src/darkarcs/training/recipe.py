@@ -153,7 +153,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         One line: which key of which file is wrong, and what is near.
     """
     packaged = packaged_recipes()
-    if not Path(path).exists() and "/" not in str(path) and not str(path).endswith(".yaml"):
+    if not Path(path).is_file() and "/" not in str(path) and not str(path).endswith(".yaml"):
         if str(path) not in packaged:
             raise ConfigurationError(
                 f"{path}: neither a file nor a packaged recipe; "

@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from darkarcs.data import LensImages
@@ -61,7 +59,7 @@ def write_trained_model(
     pathlib.Path
         ``out / "model"``.
     """
-    logits = _validation_logits(model, prepared, recipe.training.evaluation_batch_size)
+    predictions = _validation_predictions(model, prepared, recipe, images.class_names)
     labels = prepared.validation_labels.numpy()
     run = json.loads((out / "run.json").read_text(encoding="utf-8"))
     fitted = prepared.preprocessing
@@ -77,7 +75,7 @@ def write_trained_model(
         ),
         preprocessing=fitted,
         class_names=images.class_names,
-        temperature=fit_temperature(logits, labels),
+        temperature=fit_temperature(predictions.logits, labels),
         split={
             "settings": recipe.split.model_dump(mode="json"),
             "num_images": {name: len(indices) for name, indices in prepared.splits.items()},
@@ -99,31 +97,32 @@ def write_trained_model(
         for name, part in (("train", prepared.train), ("validation", prepared.validation))
     }
     path = write_model_folder(out / "model", model, description, seen)
-    metadata = prepared.validation.metadata
-    write_predictions(
-        Predictions(
-            identities=metadata["identity"],
-            groups=metadata["group"],
-            names=metadata["name"],
-            labels=labels,
-            logits=logits,
-            class_names=images.class_names,
-            split="validation",
-            model_hash="",
-        ),
-        out / "validation_predictions.csv",
-    )
+    write_predictions(predictions, out / "validation_predictions.csv")
     return path
 
 
-def _validation_logits(
-    model: nn.Module, prepared: TrainingData, batch_size: int
-) -> NDArray[np.float64]:
+def _validation_predictions(
+    model: nn.Module, prepared: TrainingData, recipe: Recipe, class_names: tuple[str, ...]
+) -> Predictions:
     model = model.cpu().eval()
-    batches = OrderedBatches(prepared.validation_images, prepared.validation_labels, batch_size)
+    batches = OrderedBatches(
+        prepared.validation_images,
+        prepared.validation_labels,
+        recipe.training.evaluation_batch_size,
+    )
     with torch.inference_mode():
-        parts = [model(batch.images).logits for batch in batches]
-    return torch.cat(parts).double().numpy()
+        logits = torch.cat([model(batch.images).logits for batch in batches]).double().numpy()
+    metadata = prepared.validation.metadata
+    return Predictions(
+        identities=metadata["identity"],
+        groups=metadata["group"],
+        names=metadata["name"],
+        labels=prepared.validation_labels.numpy(),
+        logits=logits,
+        class_names=class_names,
+        split="validation",
+        model_hash="",
+    )
 
 
 def _provenance(

@@ -1,0 +1,111 @@
+"""Where a measured figure is kept: a result file, and a line in the log of test evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from darkarcs.evaluation import Predictions
+from darkarcs.evaluation.results import LearningPoint, Result, append_test_log, write_result
+from darkarcs.model_folder import ModelDescription
+
+TEST_LOG = "test_log.csv"
+SELECTION = "validation split of the training data; the test split chose nothing"
+
+
+@dataclass(frozen=True)
+class Filing:
+    """How a result is to be kept.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Folder of result files and of ``test_log.csv``.
+    name : str, optional
+        Name of the result file; the model's by default.
+    tables : tuple of str
+        Generated tables in which the result has a row.
+    notes : str
+        Anything a reader must know.
+    """
+
+    folder: Path
+    name: str | None = None
+    tables: tuple[str, ...] = ()
+    notes: str = ""
+
+
+def file_result(
+    filing: Filing,
+    evaluation: dict[str, Any],
+    predictions: Predictions,
+    models: Sequence[ModelDescription],
+) -> Path:
+    """Write a result file and, unless the split is one that training used, a log line.
+
+    Parameters
+    ----------
+    filing : Filing
+        Where, under which name.
+    evaluation : dict
+        From `darkarcs.evaluation.evaluate_predictions`.
+    predictions : Predictions
+        What was evaluated.
+    models : sequence of ModelDescription
+        The evaluated model, or one a fold; their costs are added up.
+
+    Returns
+    -------
+    pathlib.Path
+        The result file.
+
+    Raises
+    ------
+    OutputExistsError
+        If there is a result of that name already; the log keeps the evaluation all the same.
+    """
+    first, provenance = models[0], [model.provenance for model in models]
+    name = filing.name or first.name
+    data_hash = str(first.data.get("content_hash", ""))
+    if predictions.split not in ("train", "validation"):
+        append_test_log(
+            filing.folder / TEST_LOG,
+            {
+                "model": name,
+                "model_hash": predictions.model_hash,
+                "data_hash": evaluation["images_hash"],
+                "split": predictions.split,
+                "n": len(predictions),
+                "auc_macro": evaluation["auc"]["macro"],
+            },
+        )
+    keys = tuple(LearningPoint.model_fields)
+    training = provenance[0]
+    return write_result(
+        Result(
+            name=name,
+            tables=filing.tables,
+            model=first.architecture.name,
+            parameters=training.get("num_parameters"),
+            evaluation=evaluation,
+            data=f"{first.task}, {len(predictions)} images",
+            data_hash=data_hash,
+            split=predictions.split,
+            selection=SELECTION,
+            configuration={**training.get("recipe", {}), "command": training.get("command")},
+            seed=training.get("seed"),
+            images_seen=sum(p.get("images_seen", 0) for p in provenance),
+            token_forwards=sum(p.get("token_forwards", 0) for p in provenance),
+            wall_time_seconds=sum(p.get("wall_time", 0.0) for p in provenance),
+            learning_curve=tuple(
+                LearningPoint(**{key: row[key] for key in keys if key in row})
+                for row in training.get("learning_curve", [])
+            ),
+            converged=all(p.get("converged", True) for p in provenance),
+            model_hash=predictions.model_hash,
+            notes=filing.notes,
+        ),
+        filing.folder,
+    )
