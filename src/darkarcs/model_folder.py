@@ -20,12 +20,17 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from darkarcs.configuration import Configuration
 from darkarcs.data import FittedPreprocessing
+from darkarcs.data.augmentation import apply_dihedral
 from darkarcs.errors import ModelError, require_new
 from darkarcs.models import create_model
+
+#: How a model predicts: one view of an image, or the mean over its eight rotations and
+#: reflections, under which the physics does not change.
+TestTimeAugmentation = Literal["none", "dihedral"]
 
 WEIGHTS, DESCRIPTION, SEEN = "model.safetensors", "model.json", "seen.safetensors"
 
@@ -67,6 +72,8 @@ class ModelDescription(Configuration):
         With its constants.
     class_names : tuple of str
         In the order of the logits.
+    test_time_augmentation : {"none", "dihedral"}, default "none"
+        How the model predicts unless told otherwise.
     temperature : float, default 1.0
         Divides the logits before the softmax.
     split : dict
@@ -84,10 +91,40 @@ class ModelDescription(Configuration):
     architecture: Architecture
     preprocessing: FittedPreprocessing
     class_names: tuple[str, ...]
+    test_time_augmentation: TestTimeAugmentation = "none"
     temperature: float = 1.0
     split: dict[str, Any] = {}
     data: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
+
+
+def predict_logits(
+    model: nn.Module, images: Tensor, test_time_augmentation: TestTimeAugmentation
+) -> Tensor:
+    """Predict one batch.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In evaluation mode.
+    images : torch.Tensor, shape (B, C, S, S)
+        Preprocessed.
+    test_time_augmentation : {"none", "dihedral"}
+        ``dihedral`` averages the log-probabilities of the eight rotations and reflections.
+
+    Returns
+    -------
+    torch.Tensor, shape (B, K)
+        Logits.
+    """
+    if test_time_augmentation == "none":
+        logits: Tensor = model(images).logits
+        return logits
+    views = []
+    for element in range(8):
+        chosen = torch.full((len(images),), element, device=images.device)
+        views.append(model(apply_dihedral(images, chosen)).logits.log_softmax(dim=1))
+    return torch.stack(views).mean(dim=0)
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ def test_dihedral_average_is_invariant(trained: tuple[Path, str]) -> None:
     turned = LensImages.from_arrays(np.rot90(images.images, axes=(2, 3)).copy())
     plain = [predictor.logits(i) for i in (images, turned)]
     averaged = [predictor.logits(i, "dihedral") for i in (images, turned)]
+    assert np.array_equal(plain[0], predictor.logits(images, "none"))
     assert not np.allclose(plain[0], plain[1], atol=1e-4)
     assert np.allclose(averaged[0], averaged[1], atol=1e-4)
 

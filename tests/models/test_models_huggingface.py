@@ -35,7 +35,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "Cvt": {
         "embed_dim": [8, 16, 16],
         "num_heads": [1, 2, 2],
-        "depth": [1, 1, 2],
+        "depth": [1, 2, 3],  # transformers needs more blocks in later stages
     },
 }
 PREFIX_TOKENS = {"ViT": 1, "DeiT": 2, "Dinov2": 1, "Dinov2WithRegisters": 5}

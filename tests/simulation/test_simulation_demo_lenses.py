@@ -9,6 +9,7 @@ from scipy.stats import ks_2samp
 
 from darkarcs.errors import DataError
 from darkarcs.lensing import image_grid, point_mass, sie
+from darkarcs.light import sersic
 from darkarcs.simulation import demo_lenses
 from darkarcs.simulation.demo_lenses import (
     FIELD_OF_VIEW,
@@ -60,9 +61,9 @@ def test_noise_is_alike_and_as_stated() -> None:
 
 
 def test_mass_inside_the_ring_is_conserved() -> None:
-    parameters = draw(2, np.arange(8))
-    theta = image_grid(1500, 0.0025, dtype=torch.float64)
-    for k in range(8):
+    parameters = draw(2, np.arange(4))
+    theta = image_grid(600, 0.006, dtype=torch.float64)
+    for k in range(4):
         row = {name: column[k] for name, column in parameters.items()}
         shape = {
             "axis_ratio": row["axis_ratio"],
@@ -80,7 +81,7 @@ def test_mass_inside_the_ring_is_conserved() -> None:
             )
         distance = torch.hypot(theta[0] - row["centre_x"], theta[1] - row["centre_y"])
         circle = distance < row["einstein_radius"]
-        assert (after[circle].sum() / before[circle].sum()).item() == pytest.approx(1, abs=3e-3)
+        assert (after[circle].sum() / before[circle].sum()).item() == pytest.approx(1, abs=5e-3)
         if k % 2:
             assert row["smooth_einstein_radius"] < 0.99 * row["einstein_radius"]
         else:
@@ -108,27 +109,40 @@ def test_substructure_fraction_is_the_share_of_the_mass() -> None:
     assert (fraction[1::2] > 0.05).all()
 
 
+def without_lens(parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    nothing = ("smooth_einstein_radius", "subhalo_einstein_radius", "shear", "source_distance")
+    return parameters | {name: 0 * parameters[name] for name in nothing}
+
+
 def test_psf_keeps_flux_and_has_the_stated_width() -> None:
-    parameters = draw(0, np.arange(32))
-    sharp = render(parameters | {"psf_fwhm": np.zeros(32)}, 64)
-    blurred = render(parameters, 64)
-    torch.testing.assert_close(blurred.sum(dim=(1, 2)), sharp.sum(dim=(1, 2)), rtol=1e-3, atol=0)
+    parameters = without_lens(draw(0, np.arange(4)))
+    images = render(parameters, 256)
+    radius, index = parameters["half_light_radius"], parameters["sersic_index"]
+    flux = sersic.total_flux(
+        half_light_radius=torch.from_numpy(radius),
+        sersic_index=torch.from_numpy(index),
+        amplitude=10 ** torch.from_numpy(parameters["log10_amplitude"]),
+    )
+    pixel_area = (FIELD_OF_VIEW / 256) ** 2
+    torch.testing.assert_close(images.sum(dim=(1, 2)), flux / pixel_area, rtol=0.01, atol=0)
 
     def spread(images: torch.Tensor) -> torch.Tensor:
-        x, _ = image_grid(64, FIELD_OF_VIEW / 64, dtype=torch.float64)
+        x, _ = image_grid(64, FIELD_OF_VIEW / 256, dtype=torch.float64)
         mean = (images * x).sum(dim=(1, 2)) / images.sum(dim=(1, 2))
-        return (images * (x - mean[:, None, None]) ** 2).sum(dim=(1, 2)) / images.sum(dim=(1, 2))
+        squares = (x - mean[:, None, None]) ** 2
+        return (images * squares).sum(dim=(1, 2)) / images.sum(dim=(1, 2))
 
-    added = (spread(blurred) - spread(sharp)).numpy()
-    np.testing.assert_allclose(added, (parameters["psf_fwhm"] / 2.3548) ** 2, rtol=0.05)
+    sharp = render(parameters | {"psf_fwhm": np.zeros(4)}, 256)
+    added = (spread(images) - spread(sharp)).numpy()
+    np.testing.assert_allclose(added, (parameters["psf_fwhm"] / 2.3548) ** 2, rtol=0.02)
 
 
 def test_the_same_lens_at_another_size_is_the_same_sky() -> None:
+    """At three times the size every third pixel is sampled at the same place."""
     parameters = draw(0, np.arange(32))
-    coarse, fine = render(parameters, 64), render(parameters, 128)
-    pooled = torch.nn.functional.avg_pool2d(fine[:, None], 2)[:, 0]
-    relative = (pooled - coarse).abs().amax(dim=(1, 2)) / coarse.amax(dim=(1, 2))
-    assert relative[0::2].max() < 0.1
+    coarse, fine = render(parameters, 64), render(parameters, 192)[:, 1::3, 1::3]
+    error = (fine - coarse).square().sum(dim=(1, 2)).sqrt() / fine.square().sum(dim=(1, 2)).sqrt()
+    assert error.max() < 0.05
 
 
 def test_ring_size_does_not_tell_the_class() -> None:
@@ -146,5 +160,5 @@ def test_ring_size_does_not_tell_the_class() -> None:
 
 @pytest.mark.parametrize(("count", "size"), [(0, 64), (-1, 64), (2, 8)])
 def test_bad_numbers_are_refused(count: int, size: int) -> None:
-    with pytest.raises(DataError, match="at least one image|fewer than 16"):
+    with pytest.raises(DataError, match=r"at least one image|fewer than 16"):
         demo_lenses(count, seed=0, size=size)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from darkarcs import data
 from darkarcs.data import LensImages
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.inference import Predictor
 from darkarcs.model_folder import read_model_folder
 from darkarcs.training import Recipe, load_recipe, train
 from darkarcs.training.callbacks import Selection
@@ -172,6 +173,17 @@ def test_few_labels_count_those_for_stopping(store: str, tmp_path: Path) -> None
     run = train(recipe(split__num_per_class=8, training__epochs=1), store, tmp_path / "run")
     counts = json.loads((run.model / "model.json").read_text(encoding="utf-8"))["split"]
     assert counts["num_images"]["train"] + counts["num_images"]["validation"] == 16
+
+
+def test_choice_of_test_time_augmentation_travels_with_the_model(
+    store: str, tmp_path: Path
+) -> None:
+    settings = {"training__epochs": 1, "test_time_augmentation": "dihedral"}
+    run = train(recipe(**settings), store, tmp_path / "run")
+    predictor = Predictor(run.model)
+    images = lenses(count=4)
+    assert np.array_equal(predictor.logits(images), predictor.logits(images, "dihedral"))
+    assert not np.allclose(predictor.logits(images), predictor.logits(images, "none"))
 
 
 def test_early_stopping(store: str, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ def classify(
     paths: Annotated[list[str], typer.Argument(help="Images, folders or archives of images.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     tta: Annotated[
-        bool, typer.Option("--tta", help="Average over eight rotations and reflections.")
-    ] = False,
+        bool | None,
+        typer.Option(help="Average over eight rotations and reflections, or do not."),
+    ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
 ) -> None:
@@ -28,7 +29,7 @@ def classify(
         resolve(model),
         paths,
         skip_bad=skip_bad,
-        test_time_augmentation="dihedral" if tta else "none",
+        test_time_augmentation=None if tta is None else "dihedral" if tta else "none",
         device=device,
         progress=sys.stderr.isatty(),
     )

@@ -17,8 +17,9 @@ def evaluate(
         str, typer.Option(help="all, or train, validation, test of the training data.")
     ] = "all",
     tta: Annotated[
-        bool, typer.Option("--tta", help="Average over eight rotations and reflections.")
-    ] = False,
+        bool | None,
+        typer.Option(help="Average over eight rotations and reflections, or do not."),
+    ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
     results: Annotated[
         Path | None, typer.Option(help="Folder of result files, for tables and the test log.")
@@ -41,7 +42,7 @@ def evaluate(
         data,
         out,
         split=split,
-        test_time_augmentation="dihedral" if tta else "none",
+        test_time_augmentation=None if tta is None else "dihedral" if tta else "none",
         skip_bad=skip_bad,
         filing=Filing(results, name, tuple(table or ()), notes) if results else None,
         device=device,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from darkarcs import data
-from darkarcs.inference.predictor import Predictor, TestTimeAugmentation
+from darkarcs.inference.predictor import Predictor
+from darkarcs.model_folder import TestTimeAugmentation
 
 
 def classify(
@@ -15,7 +16,7 @@ def classify(
     paths: Sequence[str],
     *,
     skip_bad: bool = False,
-    test_time_augmentation: TestTimeAugmentation = "none",
+    test_time_augmentation: TestTimeAugmentation | None = None,
     device: str = "cpu",
     batch_size: int = 64,
     progress: bool = False,
@@ -31,8 +32,9 @@ def classify(
         the size of their images.
     skip_bad : bool, default False
         Leave bad files out instead of stopping.
-    test_time_augmentation : {"none", "dihedral"}, default "none"
-        Average over the eight rotations and reflections.
+    test_time_augmentation : {"none", "dihedral"}, optional
+        Whether to average over the eight rotations and reflections; the model folder's choice
+        by default.
     device : str, default "cpu"
         Where the model runs.
     batch_size : int, default 64

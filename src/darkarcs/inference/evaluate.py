@@ -16,8 +16,8 @@ from darkarcs.evaluation import Predictions, evaluate_predictions, write_predict
 from darkarcs.evaluation.examples import choose_examples, write_examples
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
 from darkarcs.inference.filing import Filing, file_result
-from darkarcs.inference.predictor import Predictor, TestTimeAugmentation
-from darkarcs.model_folder import ModelDescription, short_identities
+from darkarcs.inference.predictor import Predictor
+from darkarcs.model_folder import ModelDescription, TestTimeAugmentation, short_identities
 
 
 def evaluate(
@@ -26,7 +26,7 @@ def evaluate(
     out: Path,
     *,
     split: str = "all",
-    test_time_augmentation: TestTimeAugmentation = "none",
+    test_time_augmentation: TestTimeAugmentation | None = None,
     skip_bad: bool = False,
     num_bootstrap: int = 2000,
     filing: Filing | None = None,
@@ -49,8 +49,9 @@ def evaluate(
     split : {"all", "train", "validation", "test"}, default "all"
         ``all`` takes every image; the others repeat the split that the model was trained
         with and need the very data set that it was trained on.
-    test_time_augmentation : {"none", "dihedral"}, default "none"
-        Average over the eight rotations and reflections.
+    test_time_augmentation : {"none", "dihedral"}, optional
+        Whether to average over the eight rotations and reflections; the model folder's choice
+        by default.
     skip_bad : bool, default False
         Leave bad files out instead of stopping.
     num_bootstrap : int, default 2000
@@ -100,7 +101,7 @@ def evaluate(
         "model": description.name,
         "data": {"content_hash": content_hash, "num_images": len(images)},
         "overlap": overlap,
-        "test_time_augmentation": test_time_augmentation,
+        "test_time_augmentation": test_time_augmentation or description.test_time_augmentation,
         "command": command_line(),
         "version": package_version(),
         "machine": describe_machine(device=device),

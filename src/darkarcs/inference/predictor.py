@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,13 +13,15 @@ from rich.progress import track
 from torch import Tensor
 
 from darkarcs.data import LensImages
-from darkarcs.data.augmentation import apply_dihedral
 from darkarcs.errors import ModelError
 from darkarcs.evaluation import Predictions
 from darkarcs.explain.attention import class_attention
-from darkarcs.model_folder import ModelFolder, read_model_folder
-
-TestTimeAugmentation = Literal["none", "dihedral"]
+from darkarcs.model_folder import (
+    ModelFolder,
+    TestTimeAugmentation,
+    predict_logits,
+    read_model_folder,
+)
 
 
 class Predictor:
@@ -71,7 +72,7 @@ class Predictor:
     def logits(
         self,
         images: LensImages,
-        test_time_augmentation: TestTimeAugmentation = "none",
+        test_time_augmentation: TestTimeAugmentation | None = None,
         progress: bool = False,
     ) -> NDArray[np.float64]:
         """Predict.
@@ -80,9 +81,9 @@ class Predictor:
         ----------
         images : LensImages
             Labels are not looked at.
-        test_time_augmentation : {"none", "dihedral"}, default "none"
+        test_time_augmentation : {"none", "dihedral"}, optional
             ``dihedral`` averages the log-probabilities over the eight rotations and
-            reflections of each image.
+            reflections of each image; the model folder's choice by default.
         progress : bool, default False
             Show a progress bar on standard error.
 
@@ -91,22 +92,13 @@ class Predictor:
         numpy.ndarray, shape (N, K), float64
             Before the temperature.
         """
-        parts = []
+        chosen = test_time_augmentation or self.folder.description.test_time_augmentation
         with torch.inference_mode():
-            for batch in self._batches(images, progress):
-                if test_time_augmentation == "none":
-                    parts.append(self.folder.model(batch).logits)
-                else:
-                    parts.append(self._dihedral_mean(batch))
+            parts = [
+                predict_logits(self.folder.model, batch, chosen)
+                for batch in self._batches(images, progress)
+            ]
         return torch.cat(parts).double().cpu().numpy()
-
-    def _dihedral_mean(self, batch: Tensor) -> Tensor:
-        views = []
-        for element in range(8):
-            chosen = torch.full((len(batch),), element, device=batch.device)
-            logits = self.folder.model(apply_dihedral(batch, chosen)).logits
-            views.append(logits.log_softmax(dim=1))
-        return torch.stack(views).mean(dim=0)
 
     def _batches(self, images: LensImages, progress: bool) -> Iterator[Tensor]:
         starts = range(0, len(images), self.batch_size)
@@ -137,7 +129,7 @@ class Predictor:
         self,
         images: LensImages,
         split: str,
-        test_time_augmentation: TestTimeAugmentation = "none",
+        test_time_augmentation: TestTimeAugmentation | None = None,
         progress: bool = False,
     ) -> Predictions:
         """Predict lens images, as a table that evaluation starts from.
@@ -148,7 +140,7 @@ class Predictor:
             Labelled or not.
         split : str
             What the images are: ``"test"``, ``"all"``.
-        test_time_augmentation : {"none", "dihedral"}, default "none"
+        test_time_augmentation : {"none", "dihedral"}, optional
             See `logits`.
         progress : bool, default False
             Show a progress bar on standard error.

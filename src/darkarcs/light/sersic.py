@@ -21,7 +21,8 @@ from torch import Tensor
 def concentration(sersic_index: Tensor | float) -> Tensor:
     """Compute b_n, for which half of the light lies inside the half-light radius.
 
-    The series of Ciotti & Bertin, eq. 18: relative error below 1e-5 for n of 0.5 and more.
+    The series of Ciotti & Bertin, eq. 18; its relative error is 4e-4 at n = 0.5, 2.5e-5 at 1 and
+    1e-6 at 2.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ def compact_vit_1m(
 @register_model(
     "compact_vit_500k",
     family="compact_vit",
-    description="hybrid: convolutional stem, width 96, 5 blocks, mean pooling",
+    description="hybrid: residual convolutional stem, width 96, 5 blocks, mean pooling",
     image_size=64,
 )
 def compact_vit_500k(
@@ -114,17 +114,17 @@ def compact_vit_500k(
 @register_model(
     "compact_vit_250k",
     family="compact_vit",
-    description="hybrid: convolutional stem, width 64, 6 blocks, mean pooling",
+    description="hybrid: residual convolutional stem, width 64, 5 blocks, mean pooling",
     image_size=64,
 )
 def compact_vit_250k(
     *, num_classes: int, in_channels: int, image_size: int, **overrides: Any
 ) -> VisionTransformer:
-    """Build the hybrid of width 64, 6 blocks."""
+    """Build the hybrid of width 64, 5 blocks."""
     return build_compact(
         {
             "width": 64,
-            "depth": 6,
+            "depth": 5,
             "num_heads": 2,
             "mlp_ratio": 2.0,
             "stem_width": 16,
@@ -140,7 +140,7 @@ def compact_vit_250k(
 @register_model(
     "compact_vit_100k",
     family="compact_vit",
-    description="hybrid: convolutional stem, width 48, 4 blocks, mean pooling",
+    description="hybrid: residual convolutional stem, width 48, 4 blocks, mean pooling",
     image_size=64,
 )
 def compact_vit_100k(
@@ -154,7 +154,7 @@ def compact_vit_100k(
             "num_heads": 3,
             "mlp_ratio": 2.0,
             "stem_width": 12,
-            "stem_blocks": (1, 1),
+            "stem_blocks": (1,),
         },
         overrides,
         num_classes=num_classes,

@@ -11,6 +11,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 from darkarcs.configuration import Configuration, apply_overrides, read_yaml
 from darkarcs.data import Augmentation, Preprocessing, SplitSettings
 from darkarcs.errors import ConfigurationError
+from darkarcs.model_folder import TestTimeAugmentation
 from darkarcs.models import FineTuning
 from darkarcs.objectives import Classification, objectives
 from darkarcs.registry import nearest
@@ -107,6 +108,9 @@ class Recipe(Configuration):
         One line for people.
     seed : int
         Root of every random stream of the run: initial weights, order, augmentation, dropout.
+    test_time_augmentation : {"none", "dihedral"}, default "none"
+        How the released model predicts: one view, or the mean over the eight rotations and
+        reflections. Written into the model folder; selection while training uses one view.
     split, preprocessing, augmentation, model, fine_tuning, objective, training
         The parts; see their classes.
     """
@@ -115,6 +119,7 @@ class Recipe(Configuration):
     name: str
     description: str = ""
     seed: int = 0
+    test_time_augmentation: TestTimeAugmentation = "none"
     split: SplitSettings = SplitSettings()
     preprocessing: Preprocessing = Preprocessing()
     augmentation: Augmentation = Augmentation()

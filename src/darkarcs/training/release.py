@@ -15,6 +15,7 @@ from darkarcs.evaluation.provenance import describe_machine, git_commit, package
 from darkarcs.model_folder import (
     Architecture,
     ModelDescription,
+    predict_logits,
     short_identities,
     write_model_folder,
 )
@@ -75,6 +76,7 @@ def write_trained_model(
         ),
         preprocessing=fitted,
         class_names=images.class_names,
+        test_time_augmentation=recipe.test_time_augmentation,
         temperature=fit_temperature(predictions.logits, labels),
         split={
             "settings": recipe.split.model_dump(mode="json"),
@@ -111,14 +113,16 @@ def _validation_predictions(
         recipe.training.evaluation_batch_size,
     )
     with torch.inference_mode():
-        logits = torch.cat([model(batch.images).logits for batch in batches]).double().numpy()
+        parts = [
+            predict_logits(model, batch.images, recipe.test_time_augmentation) for batch in batches
+        ]
     metadata = prepared.validation.metadata
     return Predictions(
         identities=metadata["identity"],
         groups=metadata["group"],
         names=metadata["name"],
         labels=prepared.validation_labels.numpy(),
-        logits=logits,
+        logits=torch.cat(parts).double().numpy(),
         class_names=class_names,
         split="validation",
         model_hash="",
