@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +184,35 @@ def test_help_is_for_everyone_and_every_verb_is_described() -> None:
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for verb in ("train", "evaluate", "classify", "compare", "report", "data", "zoo", "bench"):
         assert verb in shown
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(folder: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "darkarcs.cli.main", "train", "tiny.yaml", "--data", "lenses"]
+    command += ["--set", "training.epochs=40", "--set", "training.threads=1"]
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*command, *arguments],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    whole = start("--out", "whole")
+    cut = start("--out", "cut")
+    history = folder / "cut" / "history.csv"
+    while cut.poll() is None:
+        if history.exists() and len(history.read_text(encoding="utf-8").splitlines()) > 4:
+            cut.kill()  # SIGKILL: nothing can be tidied up
+            break
+        time.sleep(0.002)
+    assert cut.wait() != 0, "the run ended before it could be killed"
+    assert start("--out", "cut", "--resume").wait() == 0
+    assert whole.wait() == 0
+    first, second = (
+        (folder / run / "model" / "model.safetensors").read_bytes() for run in ("whole", "cut")
+    )
+    assert first == second

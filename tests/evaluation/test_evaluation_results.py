@@ -169,7 +169,7 @@ def test_a_page_that_cannot_be_refreshed_is_left_alone(tmp_path: Path) -> None:
 
 def test_numbers_carry_the_digits_that_their_interval_supports() -> None:
     assert format_with_interval(0.55, (0.4, 0.8)) == "0.55 [0.40, 0.80]"
-    assert format_with_interval(0.9999, (0.9992, 1.0)) == "0.9999 [0.9992, 1]"
+    assert format_with_interval(0.9999, (0.9992, 1.0)) == "0.99990 [0.99920, 1]"
     assert format_with_interval(1.0, (0.9954, 1.0)) == "1 [0.9954, 1]"
 
 

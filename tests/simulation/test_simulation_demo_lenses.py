@@ -127,7 +127,7 @@ def test_psf_keeps_flux_and_has_the_stated_width() -> None:
     torch.testing.assert_close(images.sum(dim=(1, 2)), flux / pixel_area, rtol=0.01, atol=0)
 
     def spread(images: torch.Tensor) -> torch.Tensor:
-        x, _ = image_grid(64, FIELD_OF_VIEW / 256, dtype=torch.float64)
+        x, _ = image_grid(256, FIELD_OF_VIEW / 256, dtype=torch.float64)
         mean = (images * x).sum(dim=(1, 2)) / images.sum(dim=(1, 2))
         squares = (x - mean[:, None, None]) ** 2
         return (images * squares).sum(dim=(1, 2)) / images.sum(dim=(1, 2))

@@ -86,6 +86,7 @@ def test_releases_half_precision_that_classifies_alike(trained: Path, tmp_path: 
     assert released.name == NAME
     assert released.task == "two-class"
     assert released.classes == ("no_sub", "sub")
+    assert (tmp_path / NAME / "model.safetensors").stat().st_mode & 0o444 == 0o444
     weights = load_file(tmp_path / NAME / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {np.dtype(np.float16)}
     before, after = read_model_folder(trained), read_model_folder(tmp_path / NAME)

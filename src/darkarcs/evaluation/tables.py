@@ -39,7 +39,7 @@ def format_with_interval(value: float, interval: Sequence[float]) -> str:
     '0.999999 [0.995400, 1]'
     """
     gaps = [abs(value - bound) for bound in interval if bound != value]
-    smallest = max(min(gaps, default=0.01), 1e-6)
+    smallest = max(min(gaps, default=0.01), 1e-6) * (1 + 1e-9)  # 1 - 0.9999 is below 1e-4
     decimals = 2
     while decimals < 6 and smallest < 10 ** (1 - decimals):
         decimals += 1

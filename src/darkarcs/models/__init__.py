@@ -5,7 +5,8 @@ from darkarcs.models.creation import create_model
 from darkarcs.models.finetuning import FineTuning, apply_finetuning, merge_lora
 from darkarcs.models.interface import ImageClassifier, ModelOutput
 from darkarcs.models.pretrained import LoadReport, load_pretrained
-from darkarcs.models.vision_transformer import TransformerArchitecture, VisionTransformer
+from darkarcs.models.transformer_architecture import TransformerArchitecture
+from darkarcs.models.vision_transformer import VisionTransformer
 
 __all__ = [
     "FineTuning",

@@ -24,8 +24,16 @@ from darkarcs.zoo.weights_file import count_parameters, stored_type
 
 LICENSE = "Apache-2.0"
 
-#: What of the provenance stands in the card; all of it is in ``model.json``.
-_SHOWN = ("seed", "version", "pretrained", "images_seen", "wall_time", "converged")
+#: What of data and provenance stands in the card, and how; all of it is in ``model.json``.
+_SHOWN_DATA = {"uri": "data", "content_hash": "content hash", "num_images": "images in the set"}
+_SHOWN_PROVENANCE = {
+    "pretrained": "started from",
+    "seed": "seed",
+    "images_seen": "images seen",
+    "wall_time": "wall time, seconds",
+    "converged": "converged",
+    "version": "darkarcs version",
+}
 
 _COUNT_WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
@@ -218,14 +226,11 @@ def describe_input(preprocessing: FittedPreprocessing) -> str:
 
 
 def _training_data(description: ModelDescription) -> str:
-    rows = [("recipe", _recipe_name(description.provenance))]
-    rows += [(key, value) for key, value in description.data.items() if _is_plain(value)]
-    rows += [
-        (key, value)
-        for key, value in description.provenance.items()
-        if key in _SHOWN and _is_plain(value)
-    ]
-    lines = [f"| {key.replace('_', ' ')} | `{value}` |" for key, value in rows if value is not None]
+    provenance = description.provenance
+    rows = [(label, description.data.get(key)) for key, label in _SHOWN_DATA.items()]
+    rows += [("recipe", _recipe_name(provenance))]
+    rows += [(label, provenance.get(key)) for key, label in _SHOWN_PROVENANCE.items()]
+    lines = [f"| {label} | `{value}` |" for label, value in rows if value is not None]
     return "\n".join(["| what | value |", "| --- | --- |", *lines])
 
 
@@ -234,10 +239,6 @@ def _recipe_name(provenance: dict[str, Any]) -> str | None:
     if isinstance(recipe, dict):
         return str(recipe.get("name"))
     return None if recipe is None else str(recipe)
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float)
 
 
 def _results_section(measured: Sequence[Result]) -> str:

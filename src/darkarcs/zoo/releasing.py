@@ -80,6 +80,7 @@ def release(
     out.mkdir(parents=True, exist_ok=True)
     try:
         save_file(weights, out / WEIGHTS_FILE, metadata=metadata)
+        (out / WEIGHTS_FILE).chmod(0o644)  # safetensors makes private files
         text = json.dumps(description.model_dump(mode="json"), indent=2) + "\n"
         (out / MODEL_FILE).write_text(text, encoding="utf-8")
         if (model_folder / SEEN).is_file():
