@@ -161,7 +161,7 @@ def test_stochastic_depth_keeps_the_mean_and_rests_in_evaluation() -> None:
     torch.manual_seed(0)
     layer = StochasticDepth(0.25)
     kept = layer(torch.ones(4000, 2, 3))
-    assert set(kept.unique().tolist()) == {0.0, pytest.approx(4 / 3)}
+    assert kept.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert abs(kept.mean().item() - 1) < 0.05
     assert torch.equal(layer.eval()(torch.ones(4, 2, 3)), torch.ones(4, 2, 3))
     rates = [block.drop_path.rate for block in tiny(stochastic_depth=0.2).blocks]

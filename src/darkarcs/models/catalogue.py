@@ -76,7 +76,13 @@ def register_model(
 
     Parameters
     ----------
-    name, family, description, image_size, pretrained, licence, source, mean, std
+    name, family, description : str
+        See `ModelSpec`.
+    image_size : int, pixels
+        See `ModelSpec`.
+    pretrained, licence, source : str, optional
+        See `ModelSpec`.
+    mean, std : tuple of float, optional
         See `ModelSpec`.
 
     Returns

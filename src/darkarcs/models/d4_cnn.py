@@ -43,7 +43,13 @@ class D4Architecture(Configuration):
 
 
 class EquivariantLayer(nn.Module):
-    """Group convolution, normalization, rectification; with a shortcut where fields allow."""
+    """Group convolution, normalization, rectification; with a shortcut where fields allow.
+
+    Parameters
+    ----------
+    in_fields, out_fields : int
+        Fields before and after; the shortcut needs as many of both.
+    """
 
     def __init__(self, in_fields: int, out_fields: int) -> None:
         super().__init__()

@@ -89,7 +89,13 @@ class LowRankLinear(nn.Linear):
         return super().forward(input) + self.gain * addition
 
     def merged(self) -> nn.Linear:
-        """Return an ordinary linear layer with the addition folded into its weight."""
+        """Return an ordinary linear layer with the addition folded into its weight.
+
+        Returns
+        -------
+        torch.nn.Linear
+            It gives what this layer gives.
+        """
         linear = nn.Linear(1, 1, bias=False)
         linear.in_features, linear.out_features = self.in_features, self.out_features
         with torch.no_grad():

@@ -42,6 +42,16 @@ def transform(images: Tensor, element: int) -> Tensor:
 def compose(left: int, right: int) -> int:
     """Return the element that equals applying ``right``, then ``left``.
 
+    Parameters
+    ----------
+    left, right : int
+        Elements of the group, 0 to 7.
+
+    Returns
+    -------
+    int
+        Their product.
+
     Examples
     --------
     >>> compose(1, 1), compose(4, 4), compose(4, 1) == compose(3, 4)
@@ -53,6 +63,16 @@ def compose(left: int, right: int) -> int:
 
 def inverse(element: int) -> int:
     """Return the element that undoes another.
+
+    Parameters
+    ----------
+    element : int
+        Of the group, 0 to 7.
+
+    Returns
+    -------
+    int
+        Its inverse.
 
     Examples
     --------
@@ -116,7 +136,13 @@ class GroupConvolution(nn.Module):
         ]
 
     def expanded_kernel(self) -> Tensor:
-        """Return the kernel of an ordinary convolution, (8 * out, 8 * in, k, k)."""
+        """Return the kernel of an ordinary convolution.
+
+        Returns
+        -------
+        Tensor, shape (8 * out, 8 * in, k, k)
+            Every kernel in its eight poses.
+        """
         poses = [
             transform(self.weight[:, order], element) for element, order in enumerate(self._poses)
         ]

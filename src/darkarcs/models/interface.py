@@ -76,15 +76,45 @@ class Capture:
                 self._targets.setdefault(key, []).append(stored_as)
 
     def kinds_at(self, layer: int) -> frozenset[str]:
-        """Say which kinds are wanted of a layer."""
+        """Say which kinds are wanted of a layer.
+
+        Parameters
+        ----------
+        layer : int
+            Its index from the input.
+
+        Returns
+        -------
+        frozenset of str
+            For example ``attention`` and ``hidden``.
+        """
         return frozenset(kind for kind, index in self._targets if index == layer)
 
     def wants(self, name: str) -> bool:
-        """Say whether a name without layers is wanted."""
+        """Say whether a name without layers is wanted.
+
+        Parameters
+        ----------
+        name : str
+            For example ``patch_tokens``.
+
+        Returns
+        -------
+        bool
+            Whether it was asked for.
+        """
         return (name, -1) in self._targets
 
     def store(self, tensors: Mapping[str, Tensor], layer: int = -1) -> None:
-        """Keep, of what a layer offers by kind, what was asked for."""
+        """Keep, of what a layer offers by kind, what was asked for.
+
+        Parameters
+        ----------
+        tensors : mapping of str to Tensor
+            What there is, by kind.
+        layer : int, default -1
+            Index of the layer; -1 for names without layers.
+        """
         for kind, tensor in tensors.items():
             for name in self._targets.get((kind, layer), ()):
                 self.tensors[name] = tensor
@@ -112,6 +142,11 @@ def _is_index(text: str) -> bool:
 
 class ImageClassifier(nn.Module):
     """Base of the models: an `nn.Module` that maps images to a `ModelOutput`.
+
+    Parameters
+    ----------
+    num_classes, in_channels : int
+        Of the logits, and of the images.
 
     Attributes
     ----------
@@ -202,7 +237,13 @@ class ImageClassifier(nn.Module):
         return patches + self.num_prefix_tokens
 
     def check_images(self, images: Tensor) -> None:
-        """Raise `ModelError` unless images have shape (B, in_channels, H, W)."""
+        """Raise `ModelError` unless images have the shape that the model takes.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W)
+            What is to be checked.
+        """
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise ModelError(
                 f"the model takes images (B, {self.in_channels}, H, W), not "
@@ -213,7 +254,13 @@ class ImageClassifier(nn.Module):
             )
 
     def refuse_patch_mask(self, patch_mask: Tensor | None) -> None:
-        """Raise `ModelError` if a patch mask is given to a model without mask token."""
+        """Raise `ModelError` if a patch mask is given to a model without mask token.
+
+        Parameters
+        ----------
+        patch_mask : Tensor or None
+            What `forward` received.
+        """
         if patch_mask is not None:
             raise ModelError(
                 f"{type(self).__name__} has no mask token: erase pixels of the images instead "
@@ -222,5 +269,16 @@ class ImageClassifier(nn.Module):
 
 
 def as_logits(logits: Tensor) -> Tensor:
-    """Return logits at least in float32, whatever autocast computed them in."""
+    """Return logits at least in float32, whatever autocast computed them in.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, K)
+        Of any precision.
+
+    Returns
+    -------
+    Tensor, shape (B, K)
+        In float32, or float64 for a float64 model.
+    """
     return logits if logits.dtype == torch.float64 else logits.float()

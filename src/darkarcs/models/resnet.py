@@ -30,7 +30,15 @@ class ResNetArchitecture(Configuration):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut."""
+    """Two 3x3 convolutions and a shortcut.
+
+    Parameters
+    ----------
+    in_channels, channels : int
+        Before and after.
+    stride : int, pixels
+        Of the first convolution and of the shortcut.
+    """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()

@@ -22,8 +22,9 @@ class TransformerArchitecture(Configuration):
     mlp_ratio : float
         Hidden size of the feed-forward network over the width.
     stem : {"plain", "convolutional"}
-        How patches become tokens; ``stem_width`` and ``stem_blocks`` are for the second, see
-        `ConvolutionalStem`.
+        How patches become tokens.
+    stem_width, stem_blocks : int and tuple of int
+        Of the convolutional stem, see `darkarcs.models.patch_embedding.ConvolutionalStem`.
     class_token, distillation_token : bool
         Learned tokens that the two heads read.
     num_registers : int

@@ -9,7 +9,15 @@ from darkarcs.models.attention import Attention, AttentionKind
 
 
 class Mlp(nn.Module):
-    """The feed-forward network of a block: two linear layers with a GELU between."""
+    """The feed-forward network of a block: two linear layers with a GELU between.
+
+    Parameters
+    ----------
+    width, hidden : int
+        Size of a token, and between the layers.
+    dropout : float, default 0.0
+        Between the layers and after them.
+    """
 
     def __init__(self, width: int, hidden: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -25,7 +33,15 @@ class Mlp(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """A learned gain for each channel of a residual branch (arXiv 2103.17239)."""
+    """A learned gain for each channel of a residual branch (arXiv 2103.17239).
+
+    Parameters
+    ----------
+    width : int
+        Number of channels.
+    initial : float
+        Gain before training.
+    """
 
     def __init__(self, width: int, initial: float) -> None:
         super().__init__()

@@ -187,7 +187,13 @@ class VisionTransformer(ImageClassifier):
         return ModelOutput(logits, distillation_logits, taps.tensors)
 
     def capturable(self) -> dict[str, int]:
-        """Return the kinds that can be captured of each layer, with the number of layers."""
+        """Return the kinds that can be captured of each layer.
+
+        Returns
+        -------
+        dict of str to int
+            Number of layers, by kind.
+        """
         kinds = ("hidden", "attention", "query", "key", "value")
         return dict.fromkeys(kinds, len(self.blocks))
 
@@ -198,7 +204,11 @@ class VisionTransformer(ImageClassifier):
 
         Parameters
         ----------
-        images, patch_mask, erased
+        images : Tensor, shape (B, C, H, W)
+            See `forward`.
+        patch_mask : Tensor, shape (B, num_patches), bool, optional
+            See `forward`.
+        erased : {"mask_token", "skip"}, default "mask_token"
             See `forward`.
 
         Returns
