@@ -246,12 +246,11 @@ def _warnings(
             found.append(f"no image of class '{name}': its AUC is undefined and left out")
         elif count < 20:
             found.append(f"only {count} images of class '{name}': intervals are rough")
-    low, high = area["distribution_free_interval"]
     if 0 < area["effective_errors"] < FEW_IMAGES:
         found.append(
             f"the distance of the AUC from 1 rests on {area['effective_errors']:.1f} images in"
-            f" effect; without any assumption about the scores its interval is"
-            f" [{low:.5f}, {high:.5f}]"
+            " effect; without any assumption about the scores one only knows that the AUC is"
+            f" above {area['distribution_free_interval'][0]:.5f}"
         )
     repeated = len(predictions) - len(np.unique(predictions.identities))
     if repeated:
