@@ -198,7 +198,7 @@ def deflection(convergence: Tensor, pixel_scale: float) -> tuple[Tensor, Tensor]
     1.0
     """
     size = convergence.shape[-1]
-    offset = np.fft.ifftshift(np.arange(-size, size))
+    offset = np.fft.ifftshift(np.arange(-size, size)).astype(np.float64)
     kernel = torch.from_numpy(_square_deflection(offset[None, :], offset[:, None]))
     kernel = (kernel * pixel_scale).to(convergence)
     padded = (2 * size, 2 * size)
@@ -208,17 +208,18 @@ def deflection(convergence: Tensor, pixel_scale: float) -> tuple[Tensor, Tensor]
     return alpha_x[..., :size, :size], alpha_y[..., :size, :size]
 
 
-def _square_deflection(x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+def _square_deflection(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Deflection along x, in pixels, of one pixel of convergence one, at whole offsets from it."""
 
     def primitive(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         # its mixed derivative is x / (x^2 + y^2)
         return np.asarray(y * np.log(x**2 + y**2) / 2 + x * np.arctan(y / x))
 
-    right, left, top, bottom = x + 0.5, x - 0.5, y + 0.5, y - 0.5
+    right, left = np.asarray(x + 0.5), np.asarray(x - 0.5)
+    top, bottom = np.asarray(y + 0.5), np.asarray(y - 0.5)
     corners = primitive(right, top) - primitive(left, top)
-    corners -= primitive(right, bottom) - primitive(left, bottom)
-    return corners / math.pi
+    corners = corners - primitive(right, bottom) + primitive(left, bottom)
+    return np.asarray(corners / math.pi)
 
 
 def _spectrum(size: int, scale: float) -> NDArray[np.float64]:

@@ -47,9 +47,9 @@ class SubhaloMassFunction(Configuration):
     --------
     >>> nature = SubhaloMassFunction(normalization=2.0)
     >>> round(nature.expected_number())
-    556
+    140
     >>> f"{nature.expected_mass():.1e}"
-    '1.2e+10'
+    '1.9e+09'
     """
 
     normalization: float = Field(gt=0)
@@ -225,4 +225,4 @@ class SubhaloMassFunction(Configuration):
         logs = math.log(high / low)
         width = logs if abs(exponent) < _FLAT else math.expm1(exponent * logs) / exponent
         start = (low / self.pivot_mass) ** exponent
-        return self.normalization * self.pivot_mass**power * start * width
+        return float(self.normalization * self.pivot_mass**power * start * width)

@@ -27,8 +27,8 @@ from darkarcs.configuration import Configuration
 from darkarcs.errors import ConfigurationError
 from darkarcs.substructure.mass_function import SubhaloMassFunction
 
-#: Rejection gives up when fewer than one draw in this many survives.
-_MAX_REJECTION = 1_000_000
+#: Rejection gives up after this many draws if fewer than one in a hundred thousand survived.
+_MAX_DRAWS = 1_000_000
 
 
 class WarmDarkMatter(Configuration):
@@ -112,13 +112,14 @@ class WarmDarkMatter(Configuration):
             If the suppression leaves practically nothing in the range.
         """
         kept: list[NDArray[np.float64]] = []
-        missing, tried = num, 0
-        while missing > 0:
-            mass = mass_function.draw_masses(max(2 * missing, 64), random)
-            mass = mass[self.survives(mass, random)][:missing]
+        found, tried = 0, 0
+        while found < num:
+            mass = mass_function.draw_masses(max(2 * (num - found), tried, 64), random)
+            tried += len(mass)
+            mass = mass[self.survives(mass, random)][: num - found]
             kept.append(mass)
-            missing, tried = missing - len(mass), tried + 1
-            if tried * 64 > _MAX_REJECTION:
+            found += len(mass)
+            if tried > _MAX_DRAWS and found < 1e-5 * tried:
                 raise ConfigurationError(
                     f"half_mode_mass {self.half_mode_mass:g}: nearly no subhalo below "
                     f"{mass_function.max_mass:g} survives: raise max_mass or lower it"
@@ -163,4 +164,4 @@ def half_mode_mass(particle_mass: float) -> float:
     >>> f"{half_mode_mass(3.0):.0e}"
     '5e+08'
     """
-    return 5e8 * float(particle_mass / 3.0) ** (-10 / 3)
+    return float(5e8 * (particle_mass / 3.0) ** (-10 / 3))
