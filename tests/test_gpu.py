@@ -11,11 +11,11 @@ import torch
 from darkarcs import data
 from darkarcs.benchmark import training_speed
 from darkarcs.data import Augmentation, LensImages
+from darkarcs.devices import choose_device, choose_precision
 from darkarcs.inference import Predictor
 from darkarcs.models import create_model
 from darkarcs.seeding import torch_generator
 from darkarcs.training import Recipe, load_recipe, train
-from darkarcs.training.devices import choose_device, choose_precision
 
 pytestmark = [
     pytest.mark.gpu,

@@ -21,7 +21,10 @@ PACKAGE = "darkarcs"
 #: Rooms and single modules by floor. A room imports only from floors below its own; inside a
 #: room its modules are free. The modules of floor 1 are small and may use each other.
 FLOORS: dict[int, tuple[str, ...]] = {
-    1: ("errors", "labels", "seeding", "registry", "configuration", "units", "objectives"),
+    1: (
+        *("errors", "labels", "seeding", "registry", "configuration", "devices", "units"),
+        "objectives",
+    ),
     2: ("data", "models", "lensing", "light", "substructure", "instrument"),
     3: ("scenes", "evaluation", "explain", "model_folder"),
     4: ("training", "simulation", "inference", "zoo"),

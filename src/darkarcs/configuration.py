@@ -107,7 +107,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         line = str(error).splitlines()[-1].strip()
         raise ConfigurationError(f"{path}: is not valid YAML ({line})") from None
     if not isinstance(content, dict):
@@ -151,7 +151,11 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
             target = target.setdefault(part, {})
             if not isinstance(target, dict):
                 raise ConfigurationError(f"--set {override}: '{part}' is not a group of keys")
-        target[last] = _scalar(text)
+        try:
+            target[last] = _scalar(text)
+        except (yaml.YAMLError, ValueError) as error:
+            line = str(error).splitlines()[0]
+            raise ConfigurationError(f"--set {override}: is not valid YAML ({line})") from None
     return result
 
 

@@ -77,4 +77,7 @@ def require_new(path: Path) -> Path:
         return path
     if path.exists():
         raise OutputExistsError(path)
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise OutputExistsError(parent)
     return path

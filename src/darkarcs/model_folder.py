@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,16 +209,21 @@ def write_model_folder(
         If something is there already.
     """
     path = require_new(path)
-    path.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")  # a kill leaves this behind, never half a model
+    if part.exists():
+        shutil.rmtree(part)
+    part.mkdir(parents=True)
     state = {}
     for name, value in model.state_dict().items():
         narrow = half and value.is_floating_point()
         state[name] = (value.half() if narrow else value).detach().cpu().contiguous()
-    save_file(state, path / WEIGHTS)
-    save_file({k: torch.from_numpy(v.copy()) for k, v in seen.items()}, path / SEEN)
+    save_file(state, part / WEIGHTS)
+    save_file({k: torch.from_numpy(v.copy()) for k, v in seen.items()}, part / SEEN)
     text = json.dumps(description.model_dump(mode="json"), indent=2) + "\n"
-    (path / DESCRIPTION).write_text(text, encoding="utf-8")
-    return path
+    (part / DESCRIPTION).write_text(text, encoding="utf-8")
+    if path.exists():  # an empty folder
+        path.rmdir()
+    return part.rename(path)
 
 
 def read_description(path: Path) -> ModelDescription:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from darkarcs.errors import ConfigurationError
 from darkarcs.objectives import Batch, Classification, ClassificationObjective
 from darkarcs.objectives.classification import class_weights
 
@@ -60,5 +61,5 @@ def test_balanced_weights_make_classes_count_alike() -> None:
     weights = class_weights("balanced", (10, 30))
     assert weights is not None
     assert float(weights[0] * 10) == pytest.approx(float(weights[1] * 30))
-    with pytest.raises(ValueError, match="3 class weights for 2 classes"):
+    with pytest.raises(ConfigurationError, match="3 weights for 2 classes"):
         class_weights((1.0, 1.0, 1.0), (10, 30))

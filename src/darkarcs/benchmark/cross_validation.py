@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from darkarcs.configuration import read_yaml
-from darkarcs.errors import ConfigurationError, OutputExistsError
+from darkarcs.errors import ConfigurationError, require_new
 from darkarcs.evaluation import (
     evaluate_predictions,
     join_predictions,
@@ -70,14 +71,15 @@ def cross_validate(
         As `darkarcs.training.train` and `darkarcs.inference.evaluate`.
     """
     out = Path(out)
-    if out.exists() and any(out.iterdir()) and not resume:
-        raise OutputExistsError(out)
+    if not (resume and out.is_dir()):
+        require_new(out)
     parts, folds, models = [], [], []
     for fold in range(num_folds):
         run = out / f"fold-{fold}"
         _train_fold(recipe, fold, num_folds, data_uri, run, resume, skip_bad, device, progress)
         held_out = run / "held_out"
         if not (held_out / "evaluation.json").exists():
+            shutil.rmtree(held_out, ignore_errors=True)  # half of an evaluation that was cut off
             evaluate(
                 run / "model", data_uri, held_out, split="test", skip_bad=skip_bad, device="cpu"
             )
@@ -112,14 +114,14 @@ def _train_fold(
     device: str,
     progress: bool,
 ) -> None:
-    if (run / "model" / "model.json").exists():
-        return
     values = recipe.model_dump(mode="json")
     values["name"] = f"{recipe.name}-fold-{fold}"
     values["split"] = {**values["split"], "fold": fold, "num_folds": num_folds}
     begun = (run / "recipe.yaml").exists()
     if begun and read_yaml(run / "recipe.yaml") != values:
         raise ConfigurationError(f"{run}: was begun with another recipe; choose another --out")
+    if (run / "model" / "model.json").exists():
+        return
     train(
         Recipe.parse(values, recipe.name),
         data_uri,

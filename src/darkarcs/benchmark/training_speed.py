@@ -14,10 +14,10 @@ import torch
 from torch.nn import functional
 
 from darkarcs.data import LensImages, save
+from darkarcs.devices import choose_device, choose_precision
 from darkarcs.evaluation.provenance import describe_machine
 from darkarcs.seeding import numpy_generator, torch_generator
 from darkarcs.training import Recipe, train
-from darkarcs.training.devices import choose_device, choose_precision
 from darkarcs.training.preparation import prepare
 from darkarcs.training.train import build_model, make_batches
 

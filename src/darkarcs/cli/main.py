@@ -41,6 +41,9 @@ def main() -> None:
     except DarkarcsError as error:
         print(f"darkarcs: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except OSError as error:
+        print(f"darkarcs: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("darkarcs: interrupted", file=sys.stderr)
         raise SystemExit(130) from None

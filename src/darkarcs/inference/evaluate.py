@@ -80,7 +80,6 @@ def evaluate(
     predictor = Predictor(model, device)
     description = predictor.folder.description
     images = data.open(data_uri, skip_bad=skip_bad)
-    content_hash = images.content_hash
     chosen = _select(images, description, split)
     predictions = predictor.predict(chosen, split, test_time_augmentation, progress)
     if predictions.labels is None:
@@ -99,7 +98,11 @@ def evaluate(
     report = {
         **evaluation,
         "model": description.name,
-        "data": {"content_hash": content_hash, "num_images": len(images)},
+        "data": {
+            "content_hash": images.content_hash,
+            "num_images": len(images),
+            "num_skipped": len(images.manifest.get("skipped", [])),
+        },
         "overlap": overlap,
         "test_time_augmentation": test_time_augmentation or description.test_time_augmentation,
         "command": command_line(),
@@ -127,6 +130,8 @@ def _select(images: LensImages, description: ModelDescription, split: str) -> Le
     indices = divide(images, SplitSettings.parse(recorded["settings"], "split"))
     if split not in indices:
         raise DataError(f"there is no split '{split}': choose from all, {', '.join(indices)}")
+    if not len(indices[split]):
+        raise DataError(f"the {split} split is empty: its share in the recipe is 0")
     chosen = images.select(indices[split])
     if chosen.content_hash != recorded["hashes"][split]:
         raise DataError(f"split '{split}' came out other than in training; evaluate on all")

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from darkarcs.errors import MissingExtraError, ModelError
+from darkarcs.errors import ConfigurationError, MissingExtraError, ModelError
 from darkarcs.models.interface import Capture, Erased, ImageClassifier, ModelOutput, as_logits
 from darkarcs.models.pretrained import HUB_PREFIX, LoadReport
 from darkarcs.models.weight_adaptation import adapt_channels
@@ -60,6 +60,10 @@ class HuggingFaceClassifier(ImageClassifier):
         self._options: dict[str, Any] = {}
         if "interpolate_pos_encoding" in parameters:
             self._options["interpolate_pos_encoding"] = True
+
+    def rebuild_options(self) -> dict[str, Any]:
+        """Give the configuration of transformers."""
+        return {"config": self.config}
 
     def _count_prefix_tokens(self) -> int:
         if not self.supports_attention:
@@ -153,6 +157,7 @@ def create_huggingface_model(
     image_size: int,
     pretrained: str | None = None,
     config: dict[str, Any] | None = None,
+    **unknown: Any,
 ) -> HuggingFaceClassifier:
     """Build an image classifier of transformers.
 
@@ -169,6 +174,8 @@ def create_huggingface_model(
         those. Only safetensors are read.
     config : dict, optional
         The architecture, as `HuggingFaceClassifier.config` gives it; then nothing is fetched.
+    **unknown : Any
+        No other option exists.
 
     Returns
     -------
@@ -181,7 +188,13 @@ def create_huggingface_model(
         If transformers is not installed.
     ModelError
         If there is no such model, or it classifies no images.
+    ConfigurationError
+        If an option does not exist.
     """
+    if unknown:
+        raise ConfigurationError(
+            f"model: unknown key '{next(iter(unknown))}': a huggingface: model has one, 'config'"
+        )
     transformers = _transformers()
     automatic = transformers.AutoModelForImageClassification
     source = name if pretrained in (None, "default") else str(pretrained).removeprefix(HUB_PREFIX)

@@ -218,6 +218,16 @@ class ImageClassifier(nn.Module):
         """
         raise NotImplementedError
 
+    def rebuild_options(self) -> dict[str, Any]:
+        """Give the overrides with which `create_model` builds this very architecture again.
+
+        Returns
+        -------
+        dict
+            Plain data; with it nothing is fetched and no checkpoint is looked at.
+        """
+        return {}
+
     def num_tokens(self, height: int, width: int) -> int:
         """Count the tokens of one image; 0 for a model without tokens.
 

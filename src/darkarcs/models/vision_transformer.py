@@ -186,6 +186,10 @@ class VisionTransformer(ImageClassifier):
             logits = (logits + distillation_logits) / 2
         return ModelOutput(logits, distillation_logits, taps.tensors)
 
+    def rebuild_options(self) -> dict[str, Any]:
+        """Give the fields of the architecture, those read from a checkpoint included."""
+        return self.architecture.model_dump(mode="json")
+
     def capturable(self) -> dict[str, int]:
         """Return the kinds that can be captured of each layer.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from darkarcs.configuration import Configuration
+from darkarcs.errors import ConfigurationError
 from darkarcs.objectives.contract import (
     Batch,
     Objective,
@@ -58,7 +59,7 @@ def class_weights(
 
     Raises
     ------
-    ValueError
+    ConfigurationError
         If the number of weights is not the number of classes.
 
     Examples
@@ -72,7 +73,9 @@ def class_weights(
         total = torch.tensor(counts, dtype=torch.float32)
         return total.sum() / (len(counts) * total.clamp(min=1))
     if len(choice) != len(counts):
-        raise ValueError(f"{len(choice)} class weights for {len(counts)} classes")
+        raise ConfigurationError(
+            f"objective.class_weights: {len(choice)} weights for {len(counts)} classes"
+        )
     return torch.tensor(choice, dtype=torch.float32)
 
 

@@ -80,7 +80,7 @@ class Objective(nn.Module):
 
 
 #: Objectives by the ``kind`` of their configuration: the configuration's class and a factory
-#: ``(configuration, class_counts, model) -> Objective``.
+#: ``(configuration, class_counts) -> Objective``.
 objectives: Registry[tuple[type[Configuration], Callable[..., Objective]]] = Registry(
     "objective", "darkarcs.objectives"
 )

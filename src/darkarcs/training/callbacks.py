@@ -12,10 +12,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, WeightAveraging
+from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
 from safetensors.torch import save_file
 from torch import Tensor
 
+from darkarcs.errors import ConfigurationError
 from darkarcs.evaluation.roc import macro_auc
 from darkarcs.training.module import TrainingModule
 
@@ -30,7 +31,7 @@ HISTORY_COLUMNS = (
     "validation_loss",
     "validation_auc",
     "learning_rate",
-    "train_time",
+    "validation_time",
     "wall_time",
 )
 
@@ -81,6 +82,24 @@ def weight_averaging(decay: float) -> WeightAveraging:
     return WeightAveraging(use_buffers=True, multi_avg_fn=ema_with_warmup(decay))
 
 
+class Patience(EarlyStopping):
+    """Early stopping that a resumed run remembers.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without a better validation AUC.
+    """
+
+    def __init__(self, patience: int) -> None:
+        super().__init__("validation_auc", mode="max", patience=patience)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop at once if the run that is resumed had come to its end."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
 class Selection(Callback):
     """Measures validation AUC, keeps the best weights, writes the history.
 
@@ -90,7 +109,7 @@ class Selection(Callback):
     Parameters
     ----------
     directory : pathlib.Path
-        Gets ``best.safetensors`` and ``history.csv``.
+        Gets ``best-epoch=N.safetensors`` and ``history.csv``.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -100,8 +119,12 @@ class Selection(Callback):
         self.best_epoch = -1
         self.history: list[dict[str, float]] = []
         self.elapsed = 0.0
-        self._started = self._epoch_started = time.monotonic()
-        self._train_time = 0.0
+        self._started = self._validation_started = time.monotonic()
+
+    @property
+    def best_path(self) -> Path:
+        """The weights of the best epoch so far."""
+        return self.directory / f"best-epoch={self.best_epoch}.safetensors"
 
     @property
     def wall_time(self) -> float:
@@ -113,22 +136,30 @@ class Selection(Callback):
         self._started = time.monotonic()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock of the epoch."""
-        self._epoch_started = time.monotonic()
+        """Remove weights that are no longer the best; the last checkpoint needs them no more."""
+        for path in self.directory.glob("best-epoch=*.safetensors"):
+            if path != self.best_path:
+                path.unlink()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop the clock of the epoch, once the device is done."""
+        """Start the clock of the validation, once the device is done with training."""
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize()
-        self._train_time = time.monotonic() - self._epoch_started
+        self._validation_started = time.monotonic()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure, log, and keep the weights if they are the best so far."""
         assert isinstance(pl_module, TrainingModule)
         if trainer.sanity_checking:
             return
+        validation_time = time.monotonic() - self._validation_started
         logits = torch.cat(pl_module.validation_logits)
         labels = torch.cat(pl_module.validation_labels)
+        if not torch.isfinite(logits).all():
+            raise ConfigurationError(
+                f"training diverged in epoch {trainer.current_epoch + 1}: its logits are not "
+                "finite; lower training.learning_rate or set training.gradient_clip"
+            )
         auc = macro_auc(logits.double().numpy(), labels.numpy())
         loss = float(torch.nn.functional.cross_entropy(logits, labels))
         pl_module.log("validation_auc", auc, prog_bar=True, batch_size=len(labels))
@@ -143,7 +174,7 @@ class Selection(Callback):
                 "validation_loss": loss,
                 "validation_auc": auc,
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-                "train_time": round(self._train_time, 3),
+                "validation_time": round(validation_time, 3),
                 "wall_time": round(self.wall_time, 2),
             }
         )
@@ -151,7 +182,7 @@ class Selection(Callback):
         if (auc, -loss) > (self.best_auc, -self.best_loss):
             self.best_auc, self.best_loss = auc, loss
             self.best_epoch = trainer.current_epoch
-            save_weights(pl_module.model, self.directory / "best.safetensors")
+            save_weights(pl_module.model, self.best_path)
         self._write_history()
         logger.info(
             "epoch %d of %s: train loss %.4f, validation loss %.4f, AUC %.5f (%.0f s)",

@@ -65,6 +65,11 @@ def prepare(images: LensImages, recipe: Recipe) -> TrainingData:
     DataError
         If the images cannot be divided or preprocessed.
     """
+    if images.labels is not None and len(images.class_names) < 2:
+        raise DataError(
+            f"all images are of class '{images.class_names[0]}': there is nothing to tell apart; "
+            "put each class into a folder of its name"
+        )
     splits = divide(images, recipe.split)
     train, validation = images.select(splits["train"]), images.select(splits["validation"])
     fitted = recipe.preprocessing.fit(train)

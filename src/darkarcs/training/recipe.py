@@ -29,12 +29,20 @@ class ModelSettings(Configuration):
     pretrained : str, optional
         A ``.safetensors`` file, ``hf_hub:owner/name``, or ``default`` for the registry's own.
     options : dict
-        Overrides of the architecture, such as ``{"patch_size": 12, "drop_path": 0.1}``.
+        Overrides of the architecture, such as ``{"patch_size": 12, "stochastic_depth": 0.1}``.
     """
 
     name: str
     pretrained: str | None = None
     options: dict[str, Any] = {}
+
+    @field_validator("options")
+    @classmethod
+    def _not_reserved(cls, value: dict[str, Any]) -> dict[str, Any]:
+        reserved = {"num_classes", "in_channels", "image_size", "pretrained"} & set(value)
+        if reserved:
+            raise ValueError(f"'{min(reserved)}' follows from the data or has a key of its own")
+        return value
 
 
 class TrainingSettings(Configuration):

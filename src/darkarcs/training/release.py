@@ -16,9 +16,11 @@ from darkarcs.model_folder import (
     Architecture,
     ModelDescription,
     predict_logits,
+    read_model_folder,
     short_identities,
     write_model_folder,
 )
+from darkarcs.models import ImageClassifier
 from darkarcs.training.batches import OrderedBatches
 from darkarcs.training.callbacks import Selection
 from darkarcs.training.convergence import has_converged
@@ -29,12 +31,13 @@ from darkarcs.training.recipe import Recipe
 
 def write_trained_model(
     out: Path,
-    model: nn.Module,
+    model: ImageClassifier,
     recipe: Recipe,
     images: LensImages,
     prepared: TrainingData,
     selection: Selection,
     module: TrainingModule,
+    device: str,
 ) -> Path:
     """Write the model folder of a finished run, and its predictions of the validation split.
 
@@ -42,7 +45,7 @@ def write_trained_model(
     ----------
     out : pathlib.Path
         The run's folder.
-    model : torch.nn.Module
+    model : ImageClassifier
         With the selected weights, any LoRA merged.
     recipe : Recipe
         As resolved.
@@ -54,6 +57,8 @@ def write_trained_model(
         Holds the learning curve.
     module : TrainingModule
         Holds the counters.
+    device : str
+        Where it was trained.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def write_trained_model(
             num_classes=len(images.class_names),
             in_channels=fitted.channels,
             image_size=fitted.height,
-            options=recipe.model.options,
+            options={**recipe.model.options, **model.rebuild_options()},
         ),
         preprocessing=fitted,
         class_names=images.class_names,
@@ -91,14 +96,16 @@ def write_trained_model(
             "content_hash": images.content_hash,
             "num_images": len(images),
             "class_counts": images.class_counts(),
+            "num_skipped": len(images.manifest.get("skipped", [])),
         },
-        provenance=_provenance(run, recipe, model, selection, module),
+        provenance=_provenance(run, recipe, model, selection, module, device),
     )
     seen = {
         name: short_identities(part.metadata["identity"])
         for name, part in (("train", prepared.train), ("validation", prepared.validation))
     }
     path = write_model_folder(out / "model", model, description, seen)
+    read_model_folder(path)  # what cannot be read back must not wait for its user
     write_predictions(predictions, out / "validation_predictions.csv")
     return path
 
@@ -135,6 +142,7 @@ def _provenance(
     model: nn.Module,
     selection: Selection,
     module: TrainingModule,
+    device: str,
 ) -> dict[str, Any]:
     aucs = [row["validation_auc"] for row in selection.history]
     report = getattr(model, "load_report", None)
@@ -144,7 +152,7 @@ def _provenance(
         "seed": recipe.seed,
         "version": package_version(),
         "git_commit": git_commit(),
-        "machine": describe_machine(torch.get_num_threads(), str(module.device)),
+        "machine": describe_machine(torch.get_num_threads(), device),
         "pretrained": str(report) if report is not None else None,
         "num_parameters": sum(p.numel() for p in model.parameters()),
         "images_seen": module.images_seen,

@@ -7,22 +7,24 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import pytorch_lightning as pl
 import torch
 import yaml
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from safetensors.torch import load_file
 
 from darkarcs import data
+from darkarcs.devices import choose_device, choose_precision
 from darkarcs.errors import ConfigurationError, OutputExistsError, require_new
 from darkarcs.evaluation.provenance import command_line
+from darkarcs.model_folder import DESCRIPTION
 from darkarcs.models import ImageClassifier, apply_finetuning, create_model, merge_lora
 from darkarcs.objectives import Objective, objectives
 from darkarcs.seeding import derive_seed
 from darkarcs.training.batches import OrderedBatches, TrainingBatches
-from darkarcs.training.callbacks import Selection, weight_averaging
-from darkarcs.training.devices import choose_device, choose_precision
+from darkarcs.training.callbacks import Patience, Selection, weight_averaging
 from darkarcs.training.loggers import make_loggers, quiet_lightning
 from darkarcs.training.module import TrainingModule
 from darkarcs.training.preparation import TrainingData, prepare
@@ -73,8 +75,8 @@ def train(
     """Train a model by a recipe.
 
     Writes into ``out``: ``recipe.yaml`` (resolved), ``run.json`` (command, data hash),
-    ``history.csv`` (one line an epoch), ``checkpoints/`` (to resume), ``best.safetensors``,
-    ``validation_predictions.csv`` and, when done, ``model/``, the model folder.
+    ``history.csv`` (one line an epoch), ``checkpoints/`` (to resume),
+    ``best-epoch=N.safetensors``, ``validation_predictions.csv`` and, when done, ``model/``.
 
     Parameters
     ----------
@@ -106,6 +108,7 @@ def train(
         recipe or data changed.
     """
     out = Path(out)
+    chosen = choose_device(device)
     checkpoint = _open_run(recipe, out) if resume else None
     if not resume:
         require_new(out)
@@ -113,10 +116,7 @@ def train(
         torch.set_num_threads(recipe.training.threads)
     images = data.open(data_uri, skip_bad=skip_bad)
     prepared = prepare(images, recipe)
-    chosen = choose_device(device)
     model = build_model(recipe, prepared, len(images.class_names))
-    _record(recipe, out, data_uri, images.content_hash, resume)
-
     configuration: Any = recipe.objective
     _, make_objective = objectives[configuration.kind]
     objective: Objective = make_objective(recipe.objective, prepared.class_counts)
@@ -132,12 +132,15 @@ def train(
     selection = Selection(out)
     with quiet_lightning():
         trainer = _trainer(recipe, module.num_steps, out, chosen, selection, progress)
-        trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    model.load_state_dict(load_file(out / "best.safetensors"))
+        # last, so that nothing is left behind by what cannot be trained
+        _record(recipe, out, data_uri, images.content_hash, resume)
+        try:
+            trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
+    model.load_state_dict(load_file(selection.best_path))
     merge_lora(model)
-    write_trained_model(out, model, recipe, images, prepared, selection, module)
+    write_trained_model(out, model, recipe, images, prepared, selection, module, str(chosen))
     return TrainedRun(
         directory=out,
         model=out / "model",
@@ -241,9 +244,7 @@ def _trainer(
     if horizon > 1:
         callbacks.append(weight_averaging(1 - 1 / horizon))
     if settings.early_stopping is not None:
-        callbacks.append(
-            EarlyStopping("validation_auc", mode="max", patience=settings.early_stopping)
-        )
+        callbacks.append(Patience(settings.early_stopping))
     if progress:
         callbacks.append(RichProgressBar(refresh_rate=5))
     callbacks.append(
@@ -275,14 +276,23 @@ def _open_run(recipe: Recipe, out: Path) -> Path | None:
     file = out / "recipe.yaml"
     if not file.is_file() or not (out / "run.json").is_file():
         raise ConfigurationError(f"{out}: there is no run to resume; leave --resume away")
-    if (out / "model").exists():
+    if (out / "model" / DESCRIPTION).exists():
         raise OutputExistsError(out / "model")
     if Recipe.parse(yaml.safe_load(file.read_text(encoding="utf-8")), str(file)) != recipe:
         raise ConfigurationError(
             f"{out}: was begun with another recipe; resume with {file} and without --set"
         )
-    checkpoints = sorted((out / "checkpoints").glob("epoch=*.ckpt"), key=_epoch)
-    return checkpoints[-1] if checkpoints else None
+    checkpoints = sorted((out / "checkpoints").glob("epoch=*.ckpt"), key=_epoch, reverse=True)
+    return next((path for path in checkpoints if _is_whole(path)), None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Tell whether a kill cut the file short: checkpoints are zip archives with checksums."""
+    try:
+        with ZipFile(checkpoint) as archive:
+            return archive.testzip() is None
+    except (BadZipFile, OSError):
+        return False
 
 
 def _epoch(checkpoint: Path) -> int:

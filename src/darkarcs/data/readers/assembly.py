@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from darkarcs.data.lens_images import LensImages
 from darkarcs.data.readers.folders import classes_from_folders
 from darkarcs.errors import DataError
 from darkarcs.labels import canonical_class, order_classes
+
+logger = logging.getLogger(__name__)
 
 #: How many bad files an error lists by name.
 MAX_LISTED = 20
@@ -112,6 +115,9 @@ def assemble(
     skipped.sort()
     if skipped and not (skip_bad and kept):
         raise DataError(_complaint(source, skipped, len(kept) + len(skipped), bool(kept)))
+    if skipped:
+        total = len(kept) + len(skipped)
+        logger.warning("%s: going on without %d bad of %d images", source, len(skipped), total)
     return _build(kept, labels, skipped, source=source, container=container)
 
 

@@ -1,4 +1,4 @@
-"""Which device, and in which precision it trains."""
+"""Which device a model runs on, and in which precision it trains."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import platform
 from typing import Literal
 
 import torch
+
+from darkarcs.errors import ConfigurationError
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -20,14 +22,32 @@ def choose_device(name: str = "auto") -> torch.device:
     -------
     torch.device
         The device.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such device here.
     """
     if name != "auto":
-        return torch.device(name)
+        return _existing(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def _existing(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigurationError(f"no device '{name}': choose auto, cpu, cuda or mps") from None
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    here = {"cpu": True, "cuda": (device.index or 0) < count}
+    here["mps"] = torch.backends.mps.is_available()
+    if not here.get(device.type, False):
+        raise ConfigurationError(f"device '{name}' is not on this machine: choose auto or cpu")
+    return device
 
 
 def computes_bfloat16(device: torch.device) -> bool:
