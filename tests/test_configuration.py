@@ -74,3 +74,15 @@ def test_require_new(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "kept.txt"):
         with pytest.raises(OutputExistsError, match="not overwritten"):
             require_new(path)
+
+
+def test_override_that_is_no_yaml() -> None:
+    for override in ("name=[a", "model.pretrained=@x", "description=a: b: c"):
+        with pytest.raises(ConfigurationError, match="is not valid YAML"):
+            apply_overrides({}, [override])
+
+
+def test_output_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputExistsError, match="file exists already"):
+        require_new(tmp_path / "file" / "run")

@@ -13,7 +13,7 @@ from PIL import Image
 from darkarcs import data
 from darkarcs.benchmark import cross_validate, training_speed
 from darkarcs.data import LensImages
-from darkarcs.errors import DataError, ModelError, OutputExistsError
+from darkarcs.errors import ConfigurationError, DataError, ModelError, OutputExistsError
 from darkarcs.evaluation import read_predictions
 from darkarcs.evaluation.results import read_results
 from darkarcs.inference import Filing, Predictor, classify, evaluate
@@ -186,3 +186,96 @@ def test_training_speed_reports_a_ratio() -> None:
     result = training_speed(Recipe.parse(values, "test"), num_images=64, repeats=1, device="cpu")
     assert result["ratio"] == pytest.approx(result["ours"] / result["bare"])
     assert result["ours"] > 0
+
+
+def test_classify_goes_on_after_bad_paths_and_names_them_all(
+    trained: tuple[Path, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, _ = trained
+    good, bad, colour = (str(tmp_path / f"{name}.png") for name in ("good", "bad", "colour"))
+    scaled = (255 * np.clip(lenses(count=2).images[0, 0], 0, 1)).astype(np.uint8)
+    Image.fromarray(scaled).save(good)
+    Path(bad).write_bytes(b"no image")
+    Image.fromarray(np.stack([scaled, 255 - scaled, scaled], axis=-1)).save(colour)
+    with pytest.raises(DataError) as error:
+        classify(model, [good, bad, colour])
+    assert all(name in str(error.value) for name in (bad, colour))
+    assert good not in str(error.value)
+    records = classify(model, [bad, good, colour], skip_bad=True)
+    assert [record["path"] for record in records] == [good]
+    assert "going on without 2 of 3 paths" in caplog.text
+
+
+def test_grey_stored_as_colour_is_grey(trained: tuple[Path, str], tmp_path: Path) -> None:
+    model, _ = trained
+    scaled = (255 * np.clip(lenses(count=2).images[0, 0], 0, 1)).astype(np.uint8)
+    Image.fromarray(scaled).save(tmp_path / "grey.png")
+    Image.fromarray(np.stack([scaled] * 3, axis=-1)).save(tmp_path / "colour.png")
+    first, second = classify(model, [str(tmp_path / f"{n}.png") for n in ("grey", "colour")])
+    assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-5)
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:7"])
+def test_a_device_that_is_not_there(trained: tuple[Path, str], device: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"device '{device}'"):
+        Predictor(trained[0], device)
+
+
+def test_an_earlier_look_at_the_test_images_is_told(
+    trained: tuple[Path, str], tmp_path: Path
+) -> None:
+    model, uri = trained
+    other = train(
+        RECIPE.model_copy(update={"seed": 1}), uri, tmp_path / "other", device="cpu"
+    ).model
+    filing = Filing(tmp_path / "results", name="mine")
+    evaluate(other, uri, tmp_path / "first", split="test", filing=filing)
+    (tmp_path / "results" / "mine.json").unlink()
+    evaluate(model, uri, tmp_path / "second", split="test", filing=filing)
+    [result] = read_results(tmp_path / "results")
+    assert "1 earlier models of this name were evaluated on these test images" in result.selection
+
+
+def test_an_empty_test_split(trained: tuple[Path, str], tmp_path: Path) -> None:
+    values = RECIPE.model_dump(mode="json")
+    values["split"] = {"train": 0.8, "validation": 0.2, "test": 0.0}
+    values["training"]["epochs"] = 1
+    run = train(Recipe.parse(values, "test"), trained[1], tmp_path / "run")
+    with pytest.raises(DataError, match="the test split is empty"):
+        evaluate(run.model, trained[1], tmp_path / "out", split="test")
+
+
+def test_folds_of_two_recipes_are_never_mixed(trained: tuple[Path, str], tmp_path: Path) -> None:
+    values = RECIPE.model_dump(mode="json")
+    values["training"]["epochs"] = 1
+    cross_validate(Recipe.parse(values, "test"), trained[1], tmp_path / "folds", num_folds=2)
+    values["training"]["learning_rate"] = 1e-2
+    with pytest.raises(ConfigurationError, match="begun with another recipe"):
+        cross_validate(
+            Recipe.parse(values, "test"), trained[1], tmp_path / "folds", num_folds=2, resume=True
+        )
+
+
+def test_a_pretrained_foreign_model_is_read_back_without_its_source(
+    trained: tuple[Path, str], tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    configuration = transformers.ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=32,
+        patch_size=4,
+        num_channels=3,
+        num_labels=5,
+    )
+    source = tmp_path / "source"
+    transformers.ViTForImageClassification(configuration).save_pretrained(source)
+    values = RECIPE.model_dump(mode="json")
+    values["model"] = {"name": f"huggingface:{source}", "pretrained": "default", "options": {}}
+    values["training"]["epochs"] = 1
+    run = train(Recipe.parse(values, "test"), trained[1], tmp_path / "run")
+    before = Predictor(run.model).logits(lenses(count=4))
+    source.rename(tmp_path / "gone")
+    assert np.array_equal(before, Predictor(run.model).logits(lenses(count=4)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,45 @@ def test_tensorboard_log_is_written(store: str, tmp_path: Path) -> None:
     settings = {"training__epochs": 1, "training__loggers": ("tensorboard",)}
     train(recipe(**settings), store, tmp_path / "run")
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+
+def test_resume_passes_over_a_checkpoint_that_was_cut_short(store: str, tmp_path: Path) -> None:
+    whole = train(recipe(), store, tmp_path / "whole")
+    out = tmp_path / "cut"
+    train(recipe(), store, out)
+    shutil.rmtree(out / "model")
+    (out / "model.part").mkdir()  # as a kill while the model folder is written leaves it
+    (out / "checkpoints" / "epoch=7.ckpt").write_bytes(b"PK\x03\x04 cut short")
+    resumed = train(recipe(), store, out, resume=True)
+    first, second = ((run.model / "model.safetensors").read_bytes() for run in (whole, resumed))
+    assert first == second
+    assert not (out / "model.part").exists()
+
+
+def test_a_run_that_stopped_early_stays_stopped(store: str, tmp_path: Path) -> None:
+    settings = {"training__epochs": 40, "training__early_stopping": 2}
+    first = train(recipe(**settings), store, tmp_path / "run")
+    shutil.rmtree(first.model)
+    again = train(recipe(**settings), store, tmp_path / "run", resume=True)
+    assert again.images_seen == first.images_seen
+
+
+def test_divergence_is_named_at_once(store: str, tmp_path: Path) -> None:
+    settings = {"training__learning_rate": 1e30, "training__gradient_clip": 0.0}
+    with pytest.raises(ConfigurationError, match="training diverged in epoch 1"):
+        train(recipe(**settings), store, tmp_path / "run")
+
+
+def test_what_cannot_be_trained_leaves_nothing_behind(store: str, tmp_path: Path) -> None:
+    weights = {"objective": {"kind": "classification", "class_weights": (1.0, 2.0, 3.0)}}
+    with pytest.raises(ConfigurationError, match="3 weights for 2 classes"):
+        train(recipe(**weights), store, tmp_path / "run")
+    with pytest.raises(ConfigurationError, match="device 'foo'"):
+        train(recipe(), store, tmp_path / "run", device="foo")
+    with pytest.raises(ConfigurationError, match="'image_size' follows from the data"):
+        recipe(model__options={"image_size": 32})
+    one = LensImages.from_arrays(lenses().images, [0] * 60, ("sub",))
+    data.save(one, tmp_path / "one.h5")
+    with pytest.raises(DataError, match="all images are of class 'sub'"):
+        train(recipe(), str(tmp_path / "one.h5"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

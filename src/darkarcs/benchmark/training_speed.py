@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import statistics
 import tempfile
 import time
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from darkarcs.training import Recipe, train
 from darkarcs.training.preparation import prepare
 from darkarcs.training.train import build_model, make_batches
 
+#: One to warm up, the others measured.
+NUM_EPOCHS = 3
+
 
 def training_speed(
     recipe: Recipe, *, num_images: int = 2048, repeats: int = 3, device: str = "auto"
@@ -28,9 +32,9 @@ def training_speed(
     """Compare the throughput of `darkarcs.training.train` with that of a bare loop.
 
     Both train the recipe's model on the same synthetic images of noise, with the same batches,
-    precision, optimizer and augmentation. The bare loop does nothing else; ours also selects,
-    averages weights, logs and writes checkpoints. Start-up, validation and the model folder
-    are left out on both sides. The two alternate, ``repeats`` times each.
+    precision, optimizer, clipping and augmentation. The bare loop does nothing else; ours also
+    selects, averages weights, logs and writes checkpoints, and all of that is counted. Start-up,
+    the first epoch and the forward passes of validation are left out. The two take turns.
 
     Parameters
     ----------
@@ -49,14 +53,21 @@ def training_speed(
         ``ours`` and ``bare`` in images/s (medians), ``ratio`` (median of the paired ratios),
         ``ratios``, ``machine``.
     """
+    values = recipe.model_dump(mode="json")
+    values["training"] = {**values["training"], "epochs": NUM_EPOCHS, "early_stopping": None}
+    values["split"] = {**values["split"], "fold": None, "num_per_class": None}
+    recipe = Recipe.parse(values, recipe.name)
     images = _noise(recipe, num_images)
+    measure: dict[str, Callable[[], float]] = {
+        "ours": lambda: _ours(recipe, images, device),
+        "bare": lambda: _bare_loop(recipe, images, device),
+    }
     pairs = []
     for repeat in range(repeats):
-        bare = _bare_loop(recipe, images, device)
-        ours = _ours(recipe, images, device)
-        if repeat % 2:  # neither side always runs on the cooler machine
-            bare = _bare_loop(recipe, images, device)
-        pairs.append((ours, bare))
+        # neither side always goes first, on the cooler machine
+        order = ("bare", "ours") if repeat % 2 else ("ours", "bare")
+        found = {side: measure[side]() for side in order}
+        pairs.append((found["ours"], found["bare"]))
     ratios = [ours / bare for ours, bare in pairs]
     return {
         "model": recipe.model.name,
@@ -80,21 +91,15 @@ def _noise(recipe: Recipe, num_images: int) -> LensImages:
 
 
 def _ours(recipe: Recipe, images: LensImages, device: str) -> float:
-    values = recipe.model_dump(mode="json")
-    values["training"] = {**values["training"], "epochs": 3, "early_stopping": None}
-    values["split"] = {**values["split"], "fold": None, "num_per_class": None}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "noise.h5"
         save(images, path)
-        out = Path(folder) / "run"
-        train(Recipe.parse(values, recipe.name), str(path), out, device=device)
-        lines = (out / "history.csv").read_text(encoding="utf-8").splitlines()
-    header = lines[0].split(",")
-    rows = [dict(zip(header, map(float, line.split(",")), strict=True)) for line in lines[1:]]
-    # from the end of one validation to the start of the next: epochs 2 and 3
-    seen = [b["images_seen"] - a["images_seen"] for a, b in pairwise(rows)]
-    spent = [row["train_time"] for row in rows[1:]]
-    return sum(seen) / sum(spent)
+        train(recipe, str(path), Path(folder) / "run", device=device)
+        with (Path(folder) / "run" / "history.csv").open(encoding="utf-8") as file:
+            rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    seen = rows[-1]["images_seen"] - rows[0]["images_seen"]
+    validation = sum(row["validation_time"] for row in rows[1:])
+    return seen / (rows[-1]["wall_time"] - rows[0]["wall_time"] - validation)
 
 
 def _bare_loop(recipe: Recipe, images: LensImages, device: str) -> float:
@@ -105,7 +110,7 @@ def _bare_loop(recipe: Recipe, images: LensImages, device: str) -> float:
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.training.learning_rate, fused=True)
     bfloat16 = choose_precision(recipe.training.precision, chosen) == "bf16-mixed"
     seen, started = 0, 0.0
-    for epoch in range(3):
+    for epoch in range(NUM_EPOCHS):
         if epoch == 1:  # the first epoch warms up
             seen, started = 0, time.perf_counter()
         batches.set_epoch(epoch)
@@ -115,7 +120,7 @@ def _bare_loop(recipe: Recipe, images: LensImages, device: str) -> float:
                 loss = functional.cross_entropy(model(augmented).logits.float(), batch.labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.training.gradient_clip)
             optimizer.step()
             seen += len(augmented)
     if chosen.type == "cuda":

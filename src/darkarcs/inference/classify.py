@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from darkarcs import data
+from darkarcs.data import LensImages
+from darkarcs.errors import DataError
 from darkarcs.inference.predictor import Predictor
 from darkarcs.model_folder import TestTimeAugmentation
+
+logger = logging.getLogger(__name__)
 
 
 def classify(
@@ -53,23 +61,38 @@ def classify(
         Bad files, all named at once, or images that the model cannot take.
     """
     predictor = Predictor(model, device, batch_size)
-    records = []
+    records: list[dict[str, Any]] = []
+    bad: list[str] = []
     for path in paths:
-        images = data.open(path, skip_bad=skip_bad, labelled=False)
-        logits = predictor.logits(images, test_time_augmentation, progress)
-        probabilities = predictor.probabilities(logits)
-        single = Path(path).is_file() and len(images) == 1
-        for index, row in enumerate(probabilities):
-            name = str(images.metadata["name"][index])
-            records.append(
-                {
-                    "path": path if single else f"{path}/{name}",
-                    "identity": str(images.metadata["identity"][index]),
-                    "class": predictor.class_names[int(row.argmax())],
-                    "probabilities": {
-                        label: float(value)
-                        for label, value in zip(predictor.class_names, row, strict=True)
-                    },
-                }
-            )
+        try:
+            images = data.open(path, skip_bad=skip_bad, labelled=False)
+            logits = predictor.logits(images, test_time_augmentation, progress)
+        except DataError as error:
+            message = str(error)
+            bad.append(message if message.startswith(path) else f"{path}: {message}")
+            continue
+        records += _records(predictor, path, images, logits)
+    if bad and not (skip_bad and records):
+        raise DataError("\n".join(bad))
+    if bad:
+        logger.warning("going on without %d of %d paths:", len(bad), len(paths))
+        for message in bad:
+            logger.warning("%s", message)
     return records
+
+
+def _records(
+    predictor: Predictor, path: str, images: LensImages, logits: NDArray[np.float64]
+) -> list[dict[str, Any]]:
+    single = Path(path).is_file() and len(images) == 1
+    return [
+        {
+            "path": path if single else f"{path}/{images.metadata['name'][index]}",
+            "identity": str(images.metadata["identity"][index]),
+            "class": predictor.class_names[int(row.argmax())],
+            "probabilities": {
+                label: float(value) for label, value in zip(predictor.class_names, row, strict=True)
+            },
+        }
+        for index, row in enumerate(predictor.probabilities(logits))
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from darkarcs.evaluation.results import LearningPoint, Result, append_test_log, 
 from darkarcs.model_folder import ModelDescription
 
 TEST_LOG = "test_log.csv"
-SELECTION = "validation split of the training data; the test split chose nothing"
+SELECTION = "validation split of the training data"
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,19 @@ def file_result(
     """
     first, provenance = models[0], [model.provenance for model in models]
     name = filing.name or first.name
+    log = filing.folder / TEST_LOG
+    earlier = _earlier(log, name, evaluation["images_hash"], predictions.model_hash)
+    selection = SELECTION
+    if earlier:
+        shown = ", ".join(f"{float(area):.5f}" for area in earlier)
+        selection += (
+            f"; {len(earlier)} earlier models of this name were evaluated on these test images "
+            f"(AUC {shown}; see {TEST_LOG})"
+        )
     data_hash = str(first.data.get("content_hash", ""))
     if predictions.split not in ("train", "validation"):
         append_test_log(
-            filing.folder / TEST_LOG,
+            log,
             {
                 "model": name,
                 "model_hash": predictions.model_hash,
@@ -93,7 +103,7 @@ def file_result(
             data=f"{first.task}, {len(predictions)} images",
             data_hash=data_hash,
             split=predictions.split,
-            selection=SELECTION,
+            selection=selection,
             configuration={**training.get("recipe", {}), "command": training.get("command")},
             seed=training.get("seed"),
             images_seen=sum(p.get("images_seen", 0) for p in provenance),
@@ -109,3 +119,17 @@ def file_result(
         ),
         filing.folder,
     )
+
+
+def _earlier(log: Path, name: str, images_hash: str, model_hash: str) -> list[str]:
+    """Find the AUCs of other models of this name on these images: looks at a test split."""
+    if not log.is_file():
+        return []
+    with log.open(newline="", encoding="utf-8") as file:
+        return [
+            row["auc_macro"]
+            for row in csv.DictReader(file)
+            if row["model"] == name
+            and row["data_hash"] == images_hash
+            and row["model_hash"] != model_hash
+        ]

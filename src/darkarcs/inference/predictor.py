@@ -13,7 +13,8 @@ from rich.progress import track
 from torch import Tensor
 
 from darkarcs.data import LensImages
-from darkarcs.errors import ModelError
+from darkarcs.devices import choose_device
+from darkarcs.errors import DataError, ModelError
 from darkarcs.evaluation import Predictions
 from darkarcs.explain.attention import class_attention
 from darkarcs.model_folder import (
@@ -22,6 +23,10 @@ from darkarcs.model_folder import (
     predict_logits,
     read_model_folder,
 )
+
+#: Colours that differ by less than this share of an image's range are a grey image's, blurred
+#: by JPEG.
+GREY_TOLERANCE = 0.03
 
 
 class Predictor:
@@ -32,7 +37,7 @@ class Predictor:
     folder : pathlib.Path
         A model folder.
     device : torch.device or str, default "cpu"
-        Where the model runs, in float32.
+        Where the model runs, in float32; ``auto`` takes a GPU where there is one.
     batch_size : int, default 64
         Images a forward pass.
 
@@ -45,8 +50,8 @@ class Predictor:
     def __init__(
         self, folder: Path, device: torch.device | str = "cpu", batch_size: int = 64
     ) -> None:
-        self.folder: ModelFolder = read_model_folder(folder, device)
-        self.device = torch.device(device)
+        self.device = choose_device(str(device))
+        self.folder: ModelFolder = read_model_folder(folder, self.device)
         self.batch_size = batch_size
 
     @property
@@ -65,8 +70,12 @@ class Predictor:
         Returns
         -------
         numpy.ndarray, shape (N, C, S, S), float32
-            By the constants in the model folder.
+            By the constants in the model folder. Grey images that were stored with three
+            colours are taken as grey by a model of one channel.
         """
+        channels = self.folder.description.preprocessing.channels
+        if channels == 1 and images.num_channels == 3:
+            images = _as_grey(images)
         return self.folder.description.preprocessing.apply(images.images, images.pixel_scale)
 
     def logits(
@@ -208,3 +217,23 @@ class Predictor:
                 prefix = int(getattr(model, "num_prefix_tokens", 0))
                 maps.append(class_attention(captured.float().cpu().numpy(), prefix))
         return np.concatenate(maps).astype(np.float32)
+
+
+def _as_grey(images: LensImages) -> LensImages:
+    pixels = images.images
+    spread = (pixels.max(axis=1) - pixels.min(axis=1)).max(axis=(1, 2))  # (N,)
+    extent = np.ptp(pixels, axis=(1, 2, 3))  # (N,)
+    coloured = np.flatnonzero(spread > GREY_TOLERANCE * extent)
+    if coloured.size:
+        raise DataError(
+            f"'{images.metadata['name'][coloured[0]]}' is a colour image and the model takes one "
+            "channel: choose one band, or save the image as grey"
+        )
+    return LensImages(
+        images=pixels.mean(axis=1, keepdims=True),
+        labels=images.labels,
+        class_names=images.class_names,
+        metadata=images.metadata,
+        pixel_scale=images.pixel_scale,
+        manifest=images.manifest,
+    )

@@ -175,7 +175,7 @@ class Selection(Callback):
                 "validation_auc": auc,
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
                 "validation_time": round(validation_time, 3),
-                "wall_time": round(self.wall_time, 2),
+                "wall_time": round(self.wall_time, 3),
             }
         )
         # a saturated AUC ties between epochs: then the smaller loss wins

@@ -28,6 +28,8 @@ from darkarcs.training.module import TrainingModule
 from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
 
+VALIDATION_PREDICTIONS = "validation_predictions.csv"
+
 
 def write_trained_model(
     out: Path,
@@ -104,9 +106,12 @@ def write_trained_model(
         name: short_identities(part.metadata["identity"])
         for name, part in (("train", prepared.train), ("validation", prepared.validation))
     }
+    # before the model folder, whose presence says that the run is finished; a run that was cut
+    # off here wrote the same file
+    (out / VALIDATION_PREDICTIONS).unlink(missing_ok=True)
+    write_predictions(predictions, out / VALIDATION_PREDICTIONS)
     path = write_model_folder(out / "model", model, description, seen)
     read_model_folder(path)  # what cannot be read back must not wait for its user
-    write_predictions(predictions, out / "validation_predictions.csv")
     return path
 
 
