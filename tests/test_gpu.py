@@ -10,27 +10,18 @@ import torch
 
 from darkarcs import data
 from darkarcs.benchmark import training_speed
-from darkarcs.data import Augmentation, LensImages
+from darkarcs.data import Augmentation
 from darkarcs.devices import choose_device, choose_precision
 from darkarcs.inference import Predictor
 from darkarcs.models import create_model
 from darkarcs.seeding import torch_generator
 from darkarcs.training import Recipe, load_recipe, train
+from rings import ring_lenses
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
-
-
-def lenses(count: int = 120) -> LensImages:
-    generator = np.random.default_rng(0)
-    labels = np.arange(count) % 2
-    y, x = np.mgrid[:32, :32] - 15.5
-    radius = np.where(labels, 10.0, 7.0)[:, None, None]
-    pixels = np.exp(-((np.hypot(x, y)[None] - radius) ** 2) / 4)
-    pixels = pixels + 0.1 * generator.normal(size=pixels.shape)
-    return LensImages.from_arrays(pixels[:, None], labels, ("no_sub", "sub"))
 
 
 @pytest.mark.parametrize("name", ["vit_ti16", "deit_ti16", "compact_vit_1m", "resnet18", "d4_cnn"])
@@ -65,7 +56,7 @@ def test_augmentation_draws_do_not_depend_on_the_device() -> None:
 
 
 def test_training_learns_and_the_folder_runs_on_both_devices(tmp_path: Path) -> None:
-    data.save(lenses(), tmp_path / "lenses.h5")
+    data.save(ring_lenses(120, size=32), tmp_path / "lenses.h5")
     recipe = Recipe.parse(
         {
             "name": "gpu",
@@ -77,7 +68,7 @@ def test_training_learns_and_the_folder_runs_on_both_devices(tmp_path: Path) -> 
     assert choose_precision(recipe.training.precision, choose_device()) == "bf16-mixed"
     run = train(recipe, str(tmp_path / "lenses.h5"), tmp_path / "run", device="cuda")
     assert run.best_auc > 0.9
-    images = lenses(8)
+    images = ring_lenses(8, size=32)
     on_cpu = Predictor(run.model).logits(images)
     on_gpu = Predictor(run.model, "cuda").logits(images)
     assert np.allclose(on_cpu, on_gpu, atol=5e-3)

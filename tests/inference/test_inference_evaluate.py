@@ -18,6 +18,7 @@ from darkarcs.evaluation import read_predictions
 from darkarcs.evaluation.results import read_results
 from darkarcs.inference import Filing, Predictor, classify, evaluate
 from darkarcs.training import Recipe, train
+from rings import ring_lenses
 
 RECIPE = Recipe.parse(
     {
@@ -30,20 +31,10 @@ RECIPE = Recipe.parse(
 )
 
 
-def lenses(count: int = 60, seed: int = 0, size: int = 16) -> LensImages:
-    generator = np.random.default_rng(seed)
-    labels = np.arange(count) % 2
-    y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    radius = np.hypot(x, y)[None] * 16 / size
-    ring = np.exp(-((radius - np.where(labels, 5.0, 3.0)[:, None, None]) ** 2))
-    pixels = ring + 0.1 * generator.normal(size=(count, size, size))
-    return LensImages.from_arrays(pixels[:, None], labels, ("no_sub", "sub"))
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("trained")
-    data.save(lenses(), folder / "lenses.h5")
+    data.save(ring_lenses(), folder / "lenses.h5")
     run = train(RECIPE, str(folder / "lenses.h5"), folder / "run")
     return run.model, str(folder / "lenses.h5")
 
@@ -80,6 +71,16 @@ def test_overlap_with_training_is_warned_of(trained: tuple[Path, str], tmp_path:
     assert any("42 of 60 images" in warning for warning in report["warnings"])
 
 
+def test_a_look_at_the_test_split_is_logged_without_a_result(
+    trained: tuple[Path, str], tmp_path: Path
+) -> None:
+    model, uri = trained
+    log = tmp_path / "test_log.csv"
+    evaluate(model, uri, tmp_path / "a", split="test", test_log=log)
+    evaluate(model, uri, tmp_path / "b", split="validation", test_log=log)
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 2  # the header and one look
+
+
 def test_selecting_splits_does_not_touch_the_log(trained: tuple[Path, str], tmp_path: Path) -> None:
     model, uri = trained
     evaluate(model, uri, tmp_path / "out", split="validation", filing=Filing(tmp_path / "results"))
@@ -88,19 +89,19 @@ def test_selecting_splits_does_not_touch_the_log(trained: tuple[Path, str], tmp_
 
 def test_what_is_refused(trained: tuple[Path, str], tmp_path: Path) -> None:
     model, uri = trained
-    data.save(lenses(seed=1), tmp_path / "other.h5")
+    data.save(ring_lenses(seed=1), tmp_path / "other.h5")
     with pytest.raises(DataError, match="not the images that 'tiny' was trained on"):
         evaluate(model, str(tmp_path / "other.h5"), tmp_path / "a", split="test")
     with pytest.raises(DataError, match="no split 'tests'"):
         evaluate(model, uri, tmp_path / "b", split="tests")
-    data.save(LensImages.from_arrays(lenses().images), tmp_path / "unlabelled.h5")
+    data.save(LensImages.from_arrays(ring_lenses().images), tmp_path / "unlabelled.h5")
     with pytest.raises(DataError, match="has no labels"):
         evaluate(model, str(tmp_path / "unlabelled.h5"), tmp_path / "c")
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "kept").touch()
     with pytest.raises(OutputExistsError):
         evaluate(model, uri, tmp_path / "d")
-    rings = LensImages.from_arrays(lenses().images, lenses().labels, ("ring", "smudge"))
+    rings = LensImages.from_arrays(ring_lenses().images, ring_lenses().labels, ("ring", "smudge"))
     data.save(rings, tmp_path / "rings.h5")
     with pytest.raises(ModelError, match="class ring, smudge"):
         evaluate(model, str(tmp_path / "rings.h5"), tmp_path / "e")
@@ -108,7 +109,7 @@ def test_what_is_refused(trained: tuple[Path, str], tmp_path: Path) -> None:
 
 def test_any_substructure_is_the_positive_class(trained: tuple[Path, str], tmp_path: Path) -> None:
     model, _ = trained
-    source = lenses(seed=2)
+    source = ring_lenses(seed=2)
     assert source.labels is not None
     three = np.where(source.labels == 1, 1 + np.arange(60) // 2 % 2, 0)
     data.save(
@@ -124,7 +125,7 @@ def test_any_substructure_is_the_positive_class(trained: tuple[Path, str], tmp_p
 def test_dihedral_average_is_invariant(trained: tuple[Path, str]) -> None:
     model, _ = trained
     predictor = Predictor(model)
-    images = lenses(count=4)
+    images = ring_lenses(count=4)
     turned = LensImages.from_arrays(np.rot90(images.images, axes=(2, 3)).copy())
     plain = [predictor.logits(i) for i in (images, turned)]
     averaged = [predictor.logits(i, "dihedral") for i in (images, turned)]
@@ -134,7 +135,7 @@ def test_dihedral_average_is_invariant(trained: tuple[Path, str]) -> None:
 
 
 def test_attention_maps_have_the_grid_of_patches(trained: tuple[Path, str]) -> None:
-    maps = Predictor(trained[0]).attention(lenses(count=3))
+    maps = Predictor(trained[0]).attention(ring_lenses(count=3))
     assert maps is not None
     assert maps.shape == (3, 4, 4)
     assert np.isfinite(maps).all()
@@ -144,7 +145,7 @@ def test_classify_gives_one_record_a_file(trained: tuple[Path, str], tmp_path: P
     model, _ = trained
     folder = tmp_path / "unknown"
     folder.mkdir()
-    for index, image in enumerate(lenses(count=4, seed=3).images):
+    for index, image in enumerate(ring_lenses(count=4, seed=3).images):
         scaled = (255 * np.clip(image[0], 0, 1)).astype(np.uint8)
         Image.fromarray(scaled).save(folder / f"{index}.png")
     records = classify(model, [str(folder / "0.png"), str(folder)])
@@ -193,7 +194,7 @@ def test_classify_goes_on_after_bad_paths_and_names_them_all(
 ) -> None:
     model, _ = trained
     good, bad, colour = (str(tmp_path / f"{name}.png") for name in ("good", "bad", "colour"))
-    scaled = (255 * np.clip(lenses(count=2).images[0, 0], 0, 1)).astype(np.uint8)
+    scaled = (255 * np.clip(ring_lenses(count=2).images[0, 0], 0, 1)).astype(np.uint8)
     Image.fromarray(scaled).save(good)
     Path(bad).write_bytes(b"no image")
     Image.fromarray(np.stack([scaled, 255 - scaled, scaled], axis=-1)).save(colour)
@@ -208,7 +209,7 @@ def test_classify_goes_on_after_bad_paths_and_names_them_all(
 
 def test_grey_stored_as_colour_is_grey(trained: tuple[Path, str], tmp_path: Path) -> None:
     model, _ = trained
-    scaled = (255 * np.clip(lenses(count=2).images[0, 0], 0, 1)).astype(np.uint8)
+    scaled = (255 * np.clip(ring_lenses(count=2).images[0, 0], 0, 1)).astype(np.uint8)
     Image.fromarray(scaled).save(tmp_path / "grey.png")
     Image.fromarray(np.stack([scaled] * 3, axis=-1)).save(tmp_path / "colour.png")
     first, second = classify(model, [str(tmp_path / f"{n}.png") for n in ("grey", "colour")])
@@ -276,6 +277,6 @@ def test_a_pretrained_foreign_model_is_read_back_without_its_source(
     values["model"] = {"name": f"huggingface:{source}", "pretrained": "default", "options": {}}
     values["training"]["epochs"] = 1
     run = train(Recipe.parse(values, "test"), trained[1], tmp_path / "run")
-    before = Predictor(run.model).logits(lenses(count=4))
+    before = Predictor(run.model).logits(ring_lenses(count=4))
     source.rename(tmp_path / "gone")
-    assert np.array_equal(before, Predictor(run.model).logits(lenses(count=4)))
+    assert np.array_equal(before, Predictor(run.model).logits(ring_lenses(count=4)))

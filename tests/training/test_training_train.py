@@ -20,22 +20,12 @@ from darkarcs.inference import Predictor
 from darkarcs.model_folder import read_model_folder
 from darkarcs.training import Recipe, load_recipe, train
 from darkarcs.training.callbacks import Selection
-
-
-def lenses(count: int = 60, seed: int = 0, size: int = 16) -> LensImages:
-    """Make rings of two radii in noise: learnable in a few steps."""
-    generator = np.random.default_rng(seed)
-    labels = np.arange(count) % 2
-    y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    radius = np.hypot(x, y)[None]
-    ring = np.exp(-((radius - np.where(labels, 5.0, 3.0)[:, None, None]) ** 2))
-    pixels = ring + 0.1 * generator.normal(size=(count, size, size))
-    return LensImages.from_arrays(pixels[:, None], labels, ("no_sub", "sub"))
+from rings import ring_lenses
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> str:
-    data.save(lenses(), tmp_path / "lenses.h5")
+    data.save(ring_lenses(), tmp_path / "lenses.h5")
     return str(tmp_path / "lenses.h5")
 
 
@@ -67,7 +57,7 @@ def test_a_run_leaves_everything_behind(store: str, tmp_path: Path) -> None:
     assert description.class_names == ("no_sub", "sub")
     assert description.provenance["images_seen"] == run.images_seen == 8 * 40
     assert description.provenance["token_forwards"] > run.images_seen
-    assert description.data["content_hash"] == lenses().content_hash
+    assert description.data["content_hash"] == ring_lenses().content_hash
     assert {name: len(seen) for name, seen in folder.seen.items()} == {
         "train": 42,
         "validation": 6,
@@ -141,7 +131,7 @@ def test_resume_refuses_another_recipe_other_data_and_a_finished_run(
     (out / "model").rmdir()
     with pytest.raises(ConfigurationError, match="another recipe"):
         train(recipe(training__epochs=2), store, out, resume=True)
-    data.save(lenses(seed=1), tmp_path / "other.h5")
+    data.save(ring_lenses(seed=1), tmp_path / "other.h5")
     with pytest.raises(ConfigurationError, match="other images"):
         train(recipe(training__epochs=1), str(tmp_path / "other.h5"), out, resume=True)
 
@@ -182,7 +172,7 @@ def test_choice_of_test_time_augmentation_travels_with_the_model(
     settings = {"training__epochs": 1, "test_time_augmentation": "dihedral"}
     run = train(recipe(**settings), store, tmp_path / "run")
     predictor = Predictor(run.model)
-    images = lenses(count=4)
+    images = ring_lenses(count=4)
     assert np.array_equal(predictor.logits(images), predictor.logits(images, "dihedral"))
     assert not np.allclose(predictor.logits(images), predictor.logits(images, "none"))
 
@@ -194,14 +184,16 @@ def test_early_stopping(store: str, tmp_path: Path) -> None:
 
 
 def test_unlabelled_data(tmp_path: Path) -> None:
-    unlabelled = LensImages.from_arrays(lenses().images)
+    unlabelled = LensImages.from_arrays(ring_lenses().images)
     data.save(unlabelled, tmp_path / "unlabelled.h5")
     with pytest.raises(DataError, match="needs labels"):
         train(recipe(), str(tmp_path / "unlabelled.h5"), tmp_path / "run")
 
 
 def test_oblong_images(tmp_path: Path) -> None:
-    images = LensImages.from_arrays(lenses().images[..., :12], lenses().labels, ("no_sub", "sub"))
+    images = LensImages.from_arrays(
+        ring_lenses().images[..., :12], ring_lenses().labels, ("no_sub", "sub")
+    )
     data.save(images, tmp_path / "oblong.h5")
     with pytest.raises(ConfigurationError, match="16 x 12 pixels; models take squares"):
         train(recipe(), str(tmp_path / "oblong.h5"), tmp_path / "run")
@@ -249,7 +241,7 @@ def test_what_cannot_be_trained_leaves_nothing_behind(store: str, tmp_path: Path
         train(recipe(), store, tmp_path / "run", device="foo")
     with pytest.raises(ConfigurationError, match="'image_size' follows from the data"):
         recipe(model__options={"image_size": 32})
-    one = LensImages.from_arrays(lenses().images, [0] * 60, ("sub",))
+    one = LensImages.from_arrays(ring_lenses().images, [0] * 60, ("sub",))
     data.save(one, tmp_path / "one.h5")
     with pytest.raises(DataError, match="all images are of class 'sub'"):
         train(recipe(), str(tmp_path / "one.h5"), tmp_path / "run")

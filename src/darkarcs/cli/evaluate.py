@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+#: Where a project keeps count of its looks at test splits: written to wherever it exists.
+TEST_LOG = Path("results/test_log.csv")
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A model folder, a run folder or a zoo name.")],
@@ -45,6 +48,7 @@ def evaluate(
         test_time_augmentation=None if tta is None else "dihedral" if tta else "none",
         skip_bad=skip_bad,
         filing=Filing(results, name, tuple(table or ()), notes) if results else None,
+        test_log=TEST_LOG if TEST_LOG.is_file() else None,
         device=device,
         progress=sys.stderr.isatty(),
     )

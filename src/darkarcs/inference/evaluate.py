@@ -15,7 +15,7 @@ from darkarcs.errors import DataError, require_new
 from darkarcs.evaluation import Predictions, evaluate_predictions, write_predictions
 from darkarcs.evaluation.examples import choose_examples, write_examples
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
-from darkarcs.inference.filing import Filing, file_result
+from darkarcs.inference.filing import Filing, file_result, log_evaluation
 from darkarcs.inference.predictor import Predictor
 from darkarcs.model_folder import ModelDescription, TestTimeAugmentation, short_identities
 
@@ -30,6 +30,7 @@ def evaluate(
     skip_bad: bool = False,
     num_bootstrap: int = 2000,
     filing: Filing | None = None,
+    test_log: Path | None = None,
     device: str = "cpu",
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -59,6 +60,8 @@ def evaluate(
     filing : Filing, optional
         Keep a result file and, unless the split is ``train`` or ``validation``, a line in the
         log of test evaluations.
+    test_log : pathlib.Path, optional
+        Where no result is kept: the log that gets a line all the same.
     device : str, default "cpu"
         Where the model runs.
     progress : bool, default False
@@ -115,6 +118,8 @@ def evaluate(
     _write_examples(out, predictor, chosen, predictions)
     if filing is not None:
         file_result(filing, evaluation, predictions, [description])
+    elif test_log is not None:
+        log_evaluation(test_log, description.name, evaluation, predictions)
     return report
 
 

@@ -79,18 +79,7 @@ def file_result(
             f"(AUC {shown}; see {TEST_LOG})"
         )
     data_hash = str(first.data.get("content_hash", ""))
-    if predictions.split not in ("train", "validation"):
-        append_test_log(
-            log,
-            {
-                "model": name,
-                "model_hash": predictions.model_hash,
-                "data_hash": evaluation["images_hash"],
-                "split": predictions.split,
-                "n": len(predictions),
-                "auc_macro": evaluation["auc"]["macro"],
-            },
-        )
+    log_evaluation(log, name, evaluation, predictions)
     keys = tuple(LearningPoint.model_fields)
     training = provenance[0]
     return write_result(
@@ -118,6 +107,37 @@ def file_result(
             notes=filing.notes,
         ),
         filing.folder,
+    )
+
+
+def log_evaluation(
+    log: Path, name: str, evaluation: dict[str, Any], predictions: Predictions
+) -> None:
+    """Add a line to the log of test evaluations, unless training used the split.
+
+    Parameters
+    ----------
+    log : pathlib.Path
+        The log; made if it is not there.
+    name : str
+        What the model is called.
+    evaluation : dict
+        From `darkarcs.evaluation.evaluate_predictions`.
+    predictions : Predictions
+        What was evaluated.
+    """
+    if predictions.split in ("train", "validation"):
+        return
+    append_test_log(
+        log,
+        {
+            "model": name,
+            "model_hash": predictions.model_hash,
+            "data_hash": evaluation["images_hash"],
+            "split": predictions.split,
+            "n": len(predictions),
+            "auc_macro": evaluation["auc"]["macro"],
+        },
     )
 
 
