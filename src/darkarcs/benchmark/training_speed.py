@@ -19,8 +19,8 @@ from darkarcs.devices import choose_device, choose_precision
 from darkarcs.evaluation.provenance import describe_machine
 from darkarcs.seeding import numpy_generator, torch_generator
 from darkarcs.training import Recipe, train
+from darkarcs.training.building import build_model, make_batches
 from darkarcs.training.preparation import prepare
-from darkarcs.training.train import build_model, make_batches
 
 #: One to warm up, the others measured.
 NUM_EPOCHS = 3

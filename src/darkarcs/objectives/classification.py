@@ -15,6 +15,7 @@ from darkarcs.errors import ConfigurationError
 from darkarcs.objectives.contract import (
     Batch,
     Objective,
+    ObjectiveContext,
     ObjectiveOutput,
     count_token_forwards,
     objectives,
@@ -130,4 +131,10 @@ class ClassificationObjective(Objective):
         )
 
 
-objectives.register("classification")((Classification, ClassificationObjective))
+def _from_context(
+    configuration: Classification, context: ObjectiveContext
+) -> ClassificationObjective:
+    return ClassificationObjective(configuration, context.class_counts)
+
+
+objectives.register("classification")((Classification, _from_context))

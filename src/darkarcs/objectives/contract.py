@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from darkarcs.configuration import Configuration
 from darkarcs.registry import Registry
 
+#: Label of an image whose class is unknown: no loss may use it.
+UNLABELLED = -1
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -22,11 +25,41 @@ class Batch:
     images : torch.Tensor, shape (B, C, H, W)
         Preprocessed and augmented images.
     labels : torch.Tensor, shape (B,), int64
-        Class indices.
+        Class indices; `UNLABELLED` where the class is unknown.
+    indices : torch.Tensor, shape (B,), int64, optional
+        Positions in the training set.
     """
 
     images: Tensor
     labels: Tensor
+    indices: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ObjectiveContext:
+    """What an objective may know of the run it is made for.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+        The model that will be trained, for its shapes (patch size, width, depth); the objective
+        must not keep it.
+    class_counts : tuple of int, length K
+        Labelled training images in each class.
+    in_channels, image_size : int
+        Of the preprocessed images.
+    num_steps : int
+        Optimizer steps in the whole run, for schedules.
+    seed : int
+        Root seed of the run, for initial weights of the objective's own modules.
+    """
+
+    model: nn.Module
+    class_counts: tuple[int, ...]
+    in_channels: int
+    image_size: int
+    num_steps: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +113,7 @@ class Objective(nn.Module):
 
 
 #: Objectives by the ``kind`` of their configuration: the configuration's class and a factory
-#: ``(configuration, class_counts) -> Objective``.
+#: ``(configuration, context) -> Objective``.
 objectives: Registry[tuple[type[Configuration], Callable[..., Objective]]] = Registry(
     "objective", "darkarcs.objectives"
 )

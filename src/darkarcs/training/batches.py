@@ -74,7 +74,7 @@ class TrainingBatches:
         order = torch.from_numpy(self.order()).to(self.images.device)
         for index in range(len(self)):
             chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
-            yield Batch(self.images[chosen], self.labels[chosen])
+            yield Batch(self.images[chosen], self.labels[chosen], chosen)
 
 
 class OrderedBatches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -72,7 +73,8 @@ class TrainingModule(pl.LightningModule):
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
         """Move a batch; it is there already unless the images do not fit the device."""
-        return Batch(batch.images.to(device), batch.labels.to(device))
+        indices = None if batch.indices is None else batch.indices.to(device)
+        return Batch(batch.images.to(device), batch.labels.to(device), indices)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed what draws from the global generator (dropout, stochastic depth)."""
@@ -86,7 +88,7 @@ class TrainingModule(pl.LightningModule):
         images = self.augmentation.apply(batch.images, generator)
         output: ObjectiveOutput = self.objective(
             self.model,
-            Batch(images, batch.labels),
+            replace(batch, images=images),
             step,
             torch_generator(self.seed, "objective", step),
         )
@@ -125,7 +127,7 @@ class TrainingModule(pl.LightningModule):
         }
         groups = parameter_groups(
             model.layer_groups(),
-            list(self.objective.parameters()),
+            [p for p in self.objective.parameters() if p.requires_grad],
             learning_rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
             layer_decay=settings.layer_decay,

@@ -6,7 +6,6 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import pytorch_lightning as pl
@@ -20,14 +19,12 @@ from darkarcs.devices import choose_device, choose_precision
 from darkarcs.errors import ConfigurationError, OutputExistsError, require_new
 from darkarcs.evaluation.provenance import command_line
 from darkarcs.model_folder import DESCRIPTION
-from darkarcs.models import ImageClassifier, apply_finetuning, create_model, merge_lora
-from darkarcs.objectives import Objective, objectives
-from darkarcs.seeding import derive_seed
-from darkarcs.training.batches import OrderedBatches, TrainingBatches
+from darkarcs.models import merge_lora
+from darkarcs.training.building import build_model, build_objective, make_batches
 from darkarcs.training.callbacks import Patience, Selection, weight_averaging
 from darkarcs.training.loggers import make_loggers, quiet_lightning
 from darkarcs.training.module import TrainingModule
-from darkarcs.training.preparation import TrainingData, prepare
+from darkarcs.training.preparation import prepare
 from darkarcs.training.recipe import Recipe
 from darkarcs.training.release import write_trained_model
 
@@ -117,16 +114,14 @@ def train(
     images = data.open(data_uri, skip_bad=skip_bad)
     prepared = prepare(images, recipe)
     model = build_model(recipe, prepared, len(images.class_names))
-    configuration: Any = recipe.objective
-    _, make_objective = objectives[configuration.kind]
-    objective: Objective = make_objective(recipe.objective, prepared.class_counts)
     training, validation = make_batches(recipe, prepared, chosen)
+    num_steps = recipe.training.epochs * len(training)
     module = TrainingModule(
         model,
-        objective,
+        build_objective(recipe, prepared, model, num_steps),
         recipe.augmentation,
         recipe.training,
-        num_steps=recipe.training.epochs * len(training),
+        num_steps=num_steps,
         seed=recipe.seed,
     )
     selection = Selection(out)
@@ -149,85 +144,6 @@ def train(
         images_seen=module.images_seen,
         wall_time=selection.wall_time,
     )
-
-
-def build_model(recipe: Recipe, prepared: TrainingData, num_classes: int) -> ImageClassifier:
-    """Build the recipe's model for prepared data, its initial weights seeded.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Its model and fine-tuning.
-    prepared : TrainingData
-        Gives channels and size.
-    num_classes : int
-        Number of logits.
-
-    Returns
-    -------
-    ImageClassifier
-        On the CPU, with what is not trained frozen.
-
-    Raises
-    ------
-    ConfigurationError
-        If the images are not square after preprocessing.
-    """
-    fitted = prepared.preprocessing
-    if fitted.height != fitted.width:
-        raise ConfigurationError(
-            f"preprocessing gives {fitted.height} x {fitted.width} pixels; models take squares: "
-            "set preprocessing.crop_pixels or preprocessing.size"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(recipe.seed, "weights"))
-        model = create_model(
-            recipe.model.name,
-            num_classes=num_classes,
-            in_channels=fitted.channels,
-            image_size=fitted.height,
-            pretrained=recipe.model.pretrained,
-            **recipe.model.options,
-        )
-        report = getattr(model, "load_report", None)
-        if report is not None:
-            logger.info("%s", report)
-        apply_finetuning(model, recipe.fine_tuning)
-    return model
-
-
-def make_batches(
-    recipe: Recipe, prepared: TrainingData, device: torch.device
-) -> tuple[TrainingBatches, OrderedBatches]:
-    """Make the batches of training and validation, on the device.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Batch sizes and seed.
-    prepared : TrainingData
-        Tensors.
-    device : torch.device
-        Where they go.
-
-    Returns
-    -------
-    tuple of TrainingBatches and OrderedBatches
-        Training, validation.
-    """
-    settings = recipe.training
-    training = TrainingBatches(
-        prepared.train_images.to(device),
-        prepared.train_labels.to(device),
-        settings.batch_size,
-        recipe.seed,
-    )
-    validation = OrderedBatches(
-        prepared.validation_images.to(device),
-        prepared.validation_labels.to(device),
-        settings.evaluation_batch_size,
-    )
-    return training, validation
 
 
 def _trainer(
