@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from darkarcs.data.ragged import RaggedTable
 from darkarcs.errors import DataError
 
 
@@ -67,6 +68,8 @@ class LensImages:
     manifest : dict
         JSON-able provenance: ``source``, ``format``, ``content_hash``, ``num_images``,
         ``skipped`` and what else the reader found.
+    lists : dict of str to RaggedTable
+        What has a list for each image, such as ``"subhalos"``; empty for most sets.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class LensImages:
     metadata: dict[str, NDArray[Any]] = field(default_factory=dict)
     pixel_scale: float | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
+    lists: dict[str, RaggedTable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.float32:
@@ -105,6 +109,9 @@ class LensImages:
                 raise DataError(
                     f"metadata column '{column}' has shape {values.shape}, not ({len(self)},)"
                 )
+        for name, table in self.lists.items():
+            if len(table) != len(self):
+                raise DataError(f"lists '{name}' are of {len(table)} images, not {len(self)}")
         self._check_labels()
 
     def _check_labels(self) -> None:
@@ -133,6 +140,7 @@ class LensImages:
         metadata: Mapping[str, ArrayLike] | None = None,
         pixel_scale: float | None = None,
         manifest: Mapping[str, Any] | None = None,
+        lists: Mapping[str, RaggedTable] | None = None,
     ) -> Self:
         """Build lens images from arrays, filling in what the contract wants.
 
@@ -150,6 +158,8 @@ class LensImages:
             Arcsec per pixel.
         manifest : mapping, optional
             Provenance; the content hash and the number of images are always set anew.
+        lists : mapping of str to RaggedTable, optional
+            Lists of each image.
 
         Returns
         -------
@@ -169,6 +179,7 @@ class LensImages:
             metadata=columns,
             pixel_scale=pixel_scale,
             manifest={"source": "memory", "format": "arrays", "skipped": [], **(manifest or {})},
+            lists=dict(lists or {}),
         )
         lenses.manifest.update(content_hash=lenses.content_hash, num_images=len(lenses))
         return lenses
@@ -235,6 +246,7 @@ class LensImages:
             metadata={name: values[chosen] for name, values in self.metadata.items()},
             pixel_scale=self.pixel_scale,
             manifest={**self.manifest},
+            lists={name: table.select(chosen) for name, table in self.lists.items()},
         )
         origin = self.manifest.get("content_hash") or self.content_hash
         part.manifest.update(

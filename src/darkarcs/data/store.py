@@ -1,10 +1,12 @@
 """The HDF5 store: lens images on disk, complete and exact.
 
 One file holds ``/images`` (N, C, H, W) float32 chunked by image, ``/labels`` (N,) int64 unless
-unlabelled, ``/metadata/<column>`` each (N,), and ``/manifest`` (JSON text, a dataset because an
-attribute is limited to 64 KiB). The root's attributes are ``format``, ``format_version``,
-``class_names`` (JSON text) and, where known, ``pixel_scale`` in arcsec. Chunks of one image and
-no compression let any worker read any image by one seek.
+unlabelled, ``/metadata/<column>`` each (N,), where each image has a list
+``/lists/<name>/columns/<column>`` each (M,) with ``/lists/<name>/offsets`` (N + 1,), and
+``/manifest`` (JSON text, a dataset because an attribute is limited to 64 KiB). The root's
+attributes are ``format``, ``format_version``, ``class_names`` (JSON text) and, where known,
+``pixel_scale`` in arcsec. Chunks of one image and no compression let any worker read any image by
+one seek.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkarcs.data.lens_images import LensImages
+from darkarcs.data.ragged import RaggedTable
 from darkarcs.errors import DataError, OutputExistsError
 
 FORMAT = "darkarcs-lens-images"
@@ -92,6 +95,11 @@ def _write(file: h5py.File, lenses: LensImages, compression: str | None) -> None
             columns[name].attrs["width"] = values.dtype.itemsize // 4
         else:
             columns.create_dataset(name, data=values)
+    for name, table in lenses.lists.items():
+        group = file.create_group(f"lists/{name}")
+        group.create_dataset("offsets", data=table.offsets)
+        for column, values in table.columns.items():
+            group.create_dataset(f"columns/{column}", data=values)
     text = json.dumps(lenses.manifest, sort_keys=True)
     file.create_dataset("manifest", data=text, dtype=h5py.string_dtype("utf-8"))
 
@@ -193,6 +201,13 @@ def read_store_file(file: h5py.File, source: str) -> LensImages:
         metadata={name: _read_column(column) for name, column in file["metadata"].items()},
         pixel_scale=None if scale is None else float(scale),
         manifest=json.loads(file["manifest"].asstr()[()]),
+        lists={
+            name: RaggedTable(
+                {column: np.asarray(values[...]) for column, values in group["columns"].items()},
+                np.asarray(group["offsets"][...]),
+            )
+            for name, group in file.get("lists", {}).items()
+        },
     )
 
 

@@ -174,6 +174,7 @@ class Instrument(Configuration):
         subtract_sky: bool = True,
         whole_adu: bool = False,
         normal_above: float = NORMAL_ABOVE,
+        exposure_factor: Tensor | float = 1.0,
     ) -> Tensor:
         """Add the sky, count photons, read out, and subtract the mean sky.
 
@@ -190,6 +191,8 @@ class Instrument(Configuration):
             Round the sum of the exposures to the step of the read-out.
         normal_above : float, counts
             As for `darkarcs.instrument.draw_counts`, of sources and sky together.
+        exposure_factor : Tensor or float, broadcast
+            Length of each exposure in units of the instrument's: it lengthens the sky.
 
         Returns
         -------
@@ -202,14 +205,15 @@ class Instrument(Configuration):
             If an expected count is not finite, or negative by more than rounding.
         """
         floor = -1e-5 * float(images.detach().abs().max()) if images.numel() else 0.0
-        expected = torch.where((images < 0) & (images >= floor), 0.0, images) + self.sky_counts
+        sky = self.sky_counts * exposure_factor
+        expected = torch.where((images < 0) & (images >= floor), 0.0, images) + sky
         observed = draw_counts(expected, generator, normal_above=normal_above)
         rms = self.read_noise * math.sqrt(self.num_exposures)
         if rms > 0:
             observed = observed + draw_read_noise(observed, rms, generator)
         if whole_adu:
             observed = (observed / self.gain).round() * self.gain
-        return observed - self.sky_counts if subtract_sky else observed
+        return observed - sky if subtract_sky else observed
 
 
 def magnitude_to_counts(magnitude: float, zero_point: float, exposure_time: float) -> float:

@@ -1,5 +1,9 @@
-"""Light room: surface brightness of sources and lenses, one profile a file."""
+"""Light room: surface brightness of sources and lenses, one profile a file.
 
-from darkarcs.light import sersic
+`darkarcs.light.galaxy_library` (reading and preparing images of real galaxies) loads astropy and
+scipy, so it is imported by its own name only.
+"""
 
-__all__ = ["sersic"]
+from darkarcs.light import galaxy_images, sersic
+
+__all__ = ["galaxy_images", "sersic"]

@@ -1,5 +1,18 @@
-"""Simulation room: images of lenses made by the project itself."""
+"""Simulation room: from scenes to images, files and endless streams."""
 
 from darkarcs.simulation.demo_lenses import demo_lenses
+from darkarcs.simulation.endless import EndlessLenses
+from darkarcs.simulation.request import SimulationRequest, parse_uri
+from darkarcs.simulation.simulate import SimulatedBlock, simulate, simulate_block
+from darkarcs.simulation.to_store import simulate_to_store
 
-__all__ = ["demo_lenses"]
+__all__ = [
+    "EndlessLenses",
+    "SimulatedBlock",
+    "SimulationRequest",
+    "demo_lenses",
+    "parse_uri",
+    "simulate",
+    "simulate_block",
+    "simulate_to_store",
+]

@@ -1,0 +1,273 @@
+"""From the noiseless image to the one that is published or observed: noise, scaling, storage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from darkarcs.configuration import Configuration
+from darkarcs.instrument import NORMAL_ABOVE, Instrument, draw_counts
+from darkarcs.scenes.distributions import Distribution
+
+
+class InstrumentNoise(Configuration):
+    """What the scene's instrument adds: photons of source and sky, and read-out.
+
+    Attributes
+    ----------
+    kind : "instrument"
+        Which noise this is.
+    exposure_factor : Distribution
+        Exposure of each image in units of the instrument's.
+    """
+
+    kind: Literal["instrument"] = "instrument"
+    exposure_factor: Distribution = 1.0
+
+    def apply(
+        self,
+        images: Tensor,
+        columns: dict[str, Tensor],
+        instrument: Instrument,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Observe noiseless images.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W), electrons / s
+            Expected.
+        columns : dict of str to Tensor of shape (B, 1, 1, 1)
+            Of the parameters, those of this noise by their own names.
+        instrument : Instrument
+            The scene's.
+        generator : torch.Generator
+            Source of chance, on the device of the images.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W), electrons / s
+            Sky subtracted.
+        """
+        factor = columns["exposure_factor"]
+        time = instrument.total_exposure_time * factor
+        return instrument.observe(images * time, generator, exposure_factor=factor) / time
+
+    def variance(
+        self, images: Tensor, columns: dict[str, Tensor], instrument: Instrument
+    ) -> Tensor:
+        """Compute the variance of each pixel.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W), electrons / s
+            Expected.
+        columns : dict of str to Tensor of shape (B, 1, 1, 1)
+            As for `apply`.
+        instrument : Instrument
+            The scene's.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W), (electrons / s)^2
+            Of `apply`.
+        """
+        factor = columns["exposure_factor"]
+        time = instrument.total_exposure_time * factor
+        read_out = instrument.num_exposures * instrument.read_noise**2
+        return (images.clamp(min=0) * time + instrument.sky_counts * factor + read_out) / time**2
+
+
+class NoNoise(Configuration):
+    """Nothing is added, as in the published Models II and III.
+
+    Attributes
+    ----------
+    kind : "none"
+        Which noise this is.
+    factor : float
+        What the image is multiplied by; the published code adds the image to itself.
+    """
+
+    kind: Literal["none"] = "none"
+    factor: float = 1.0
+
+    def apply(
+        self,
+        images: Tensor,
+        columns: dict[str, Tensor],
+        instrument: Instrument,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Give the images back; see `InstrumentNoise.apply`.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W)
+            Expected.
+        columns : dict of str to Tensor
+            Not used.
+        instrument : Instrument
+            Not used.
+        generator : torch.Generator
+            Not used.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W)
+            Times the factor.
+        """
+        return images * self.factor
+
+    def variance(
+        self, images: Tensor, columns: dict[str, Tensor], instrument: Instrument
+    ) -> Tensor:
+        """Give zero; see `InstrumentNoise.variance`.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W)
+            Expected.
+        columns : dict of str to Tensor
+            Not used.
+        instrument : Instrument
+            Not used.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W)
+            Zero.
+        """
+        return torch.zeros_like(images)
+
+
+class CountingNoise(Configuration):
+    """Counts of photons without an instrument, as published sets have them.
+
+    Attributes
+    ----------
+    kind : "counting"
+        Which noise this is.
+    log10_exposure : Distribution
+        Counts for each unit of the image.
+    background_counts : Distribution, counts
+        Of the sky, in each pixel; it stays in the image.
+    background_rms : float
+        Normal noise in units of the image, added before counting.
+    twice : bool
+        Also add the photon noise once as a normal number before counting: Model I's fault.
+    """
+
+    kind: Literal["counting"] = "counting"
+    log10_exposure: Distribution = 0.0
+    background_counts: Distribution = 0.0
+    background_rms: float = Field(0.0, ge=0)
+    twice: bool = False
+
+    def apply(
+        self,
+        images: Tensor,
+        columns: dict[str, Tensor],
+        instrument: Instrument,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Count photons; see `InstrumentNoise.apply`.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W)
+            Expected.
+        columns : dict of str to Tensor of shape (B, 1, 1, 1)
+            Of the parameters.
+        instrument : Instrument
+            Not used.
+        generator : torch.Generator
+            Source of chance.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W)
+            Whole counts.
+        """
+        exposure = 10 ** columns["log10_exposure"]
+        rate = images.clamp(min=0)
+        if self.background_rms > 0:
+            rate = rate + self.background_rms * _standard_normal(images, generator)
+        if self.twice:
+            photon = (images.clamp(min=0) / exposure).sqrt()
+            rate = rate + photon * _standard_normal(images, generator)
+        expected = (rate * exposure + columns["background_counts"]).clamp(min=0)
+        return draw_counts(expected, generator, normal_above=NORMAL_ABOVE)
+
+    def variance(
+        self, images: Tensor, columns: dict[str, Tensor], instrument: Instrument
+    ) -> Tensor:
+        """Compute the variance of each pixel, in counts; see `InstrumentNoise.variance`.
+
+        The cut at zero counts, which matters where ``background_rms`` outweighs the light, is
+        neglected.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W)
+            Expected.
+        columns : dict of str to Tensor of shape (B, 1, 1, 1)
+            Of the parameters.
+        instrument : Instrument
+            Not used.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W)
+            Of `apply`.
+        """
+        exposure = 10 ** columns["log10_exposure"]
+        photons = images.clamp(min=0) * exposure * (2 if self.twice else 1)
+        return photons + columns["background_counts"] + (self.background_rms * exposure) ** 2
+
+
+Noise = Annotated[InstrumentNoise | NoNoise | CountingNoise, Field(discriminator="kind")]
+
+
+class Storage(Configuration):
+    """How a set stores its images.
+
+    Attributes
+    ----------
+    scaling : {"none", "peak", "min_max"}
+        Divide each image by its maximum, or map its range to [0, 1].
+    levels : int, optional
+        Round to this many grey levels: 256 for 8-bit pictures, which then run from 0 to 255.
+    """
+
+    scaling: Literal["none", "peak", "min_max"] = "none"
+    levels: int | None = Field(None, ge=2)
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Scale and round images.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W)
+            Observed.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W)
+            As stored.
+        """
+        if self.scaling != "none":
+            flat = images.flatten(1)
+            low = flat.amin(1) if self.scaling == "min_max" else torch.zeros_like(flat[:, 0])
+            span = (flat.amax(1) - low).clamp(min=torch.finfo(images.dtype).tiny)
+            images = (images - low[:, None, None, None]) / span[:, None, None, None]
+        if self.levels is not None:
+            images = (images.clamp(0, 1) * (self.levels - 1)).round()
+        return images
+
+
+def _standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)

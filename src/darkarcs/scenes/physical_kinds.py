@@ -1,0 +1,200 @@
+"""Substructure after nature, as a scene's ``classes`` may say it: subhalos and granules."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from darkarcs.configuration import Configuration
+from darkarcs.scenes.distributions import Distribution, quantile
+from darkarcs.scenes.hosts import Drawn, Host
+from darkarcs.substructure import (
+    DuffyConcentration,
+    SubhaloMassFunction,
+    SubhaloPopulation,
+    UniformDisk,
+    WarmDarkMatter,
+    granules,
+)
+
+#: Speed of light, km/s.
+_LIGHT = 299792.458
+_RADIANS_TO_ARCSEC = 180 * 3600 / np.pi
+#: Lenses drawn once to learn which share of their mass tides leave to the subhalos.
+_CALIBRATION_LENSES = 64
+
+
+class Subhalos(Configuration):
+    """Truncated NFW subhalos of cold or warm dark matter.
+
+    Attributes
+    ----------
+    kind : "subhalos"
+        Which substructure this is.
+    mass_fraction : Distribution
+        Mean share of the lens's projected mass within ``max_radius`` that is bound in subhalos.
+    min_mass, max_mass : float, solar masses
+        Range of m_200 at infall. Lighter subhalos are left out: they hold 17 % of the mass per
+        decade below the range's end and deflect too little to be seen.
+    slope : float
+        Of the mass function dN/dm.
+    max_radius : float, Einstein radii
+        Subhalos lie uniformly in a disk of this radius.
+    half_depth : float, Einstein radii
+        Half of the depth over which they are spread: it sets how far tides cut them.
+    concentration : DuffyConcentration
+        Mass-concentration relation.
+    warm : WarmDarkMatter, optional
+        Cut-off of warm dark matter.
+    """
+
+    kind: Literal["subhalos"] = "subhalos"
+    mass_fraction: Distribution
+    min_mass: float = Field(1e7, gt=0)
+    max_mass: float = Field(1e10, gt=0)
+    slope: float = -1.9
+    max_radius: float = Field(2.0, gt=0)
+    half_depth: float = Field(10.0, ge=0)
+    concentration: DuffyConcentration = DuffyConcentration()
+    warm: WarmDarkMatter | None = None
+
+    def draw_for(self, random: np.random.Generator, host: Host) -> Drawn:
+        """Draw the subhalos of one lens.
+
+        Parameters
+        ----------
+        random : numpy.random.Generator
+            Source of chance.
+        host : Host
+            The lens.
+
+        Returns
+        -------
+        Drawn
+            ``subhalos``, and the mean fraction asked for.
+        """
+        fraction = quantile(self.mass_fraction, random.random(1)).item()
+        # an isothermal lens holds pi Sigma_crit theta_E R inside the radius R
+        disk = np.pi * host.critical_surface_density * host.einstein_radius**2 * self.max_radius
+        expected = fraction * disk / _bound_share(self)
+        columns = {"substructure.mean_fraction": fraction}
+        if expected <= 0:
+            return Drawn(columns=columns)
+        halos = _population(self, expected).draw(
+            random,
+            einstein_radius=host.einstein_radius,
+            kpc_per_arcsec=host.kpc_per_arcsec,
+            redshift=host.redshift,
+            hubble=host.hubble,
+            critical_density=host.critical_density,
+        )
+        table = {
+            name: getattr(halos, name)
+            for name in (
+                *("mass", "bound_mass", "x", "y"),
+                *("concentration", "scale_radius", "truncation_radius"),
+            )
+        }
+        shape = np.log1p(halos.concentration) - halos.concentration / (1 + halos.concentration)
+        strength = (1 - np.log(2)) / (np.pi * host.critical_surface_density)
+        table["scale_deflection"] = (
+            host.mass_factor * strength * halos.mass / shape / halos.scale_radius
+        )
+        return Drawn(masses={"subhalos": table}, columns=columns)
+
+
+class Granules(Configuration):
+    """Granules of fuzzy dark matter, a Gaussian random field; see `darkarcs.substructure.granules`.
+
+    Masses below 4.4e-21 eV are excluded (2302.10941), so a class whose granules show is a toy.
+
+    Attributes
+    ----------
+    kind : "granules"
+        Which substructure this is.
+    log10_axion_mass : Distribution, log10 eV
+        Of the particle.
+    dark_fraction : Distribution
+        Share of the lens's convergence that is dark matter.
+    min_radius : float, Einstein radii
+        The lens's density is taken no further in than this.
+    """
+
+    kind: Literal["granules"] = "granules"
+    log10_axion_mass: Distribution
+    dark_fraction: Distribution = 0.5
+    min_radius: float = Field(0.3, gt=0)
+
+    def draw_for(self, random: np.random.Generator, host: Host) -> Drawn:
+        """Draw the granules of one lens.
+
+        Parameters
+        ----------
+        random : numpy.random.Generator
+            Source of chance.
+        host : Host
+            The lens.
+
+        Returns
+        -------
+        Drawn
+            The field ``granules``, the axion's mass and the scale of the granules (arcsec).
+        """
+        shares = random.random(2)
+        log10_mass = quantile(self.log10_axion_mass, shares[:1]).item()
+        dark = quantile(self.dark_fraction, shares[1:]).item()
+        # theta_E = 4 pi (sigma / c)^2 D_ls / D_s
+        bend = host.einstein_radius / _RADIANS_TO_ARCSEC / host.distance_ratio
+        dispersion = _LIGHT * np.sqrt(bend / (4 * np.pi))
+        scale = granules.de_broglie_scale(10**log10_mass, dispersion) / host.kpc_per_arcsec
+        axis = (np.arange(host.num_samples) - (host.num_samples - 1) / 2) * host.sample_scale
+        radius = np.hypot(axis[:, None], axis[None, :])
+        radius = np.maximum(radius, self.min_radius * host.einstein_radius)
+        convergence = granules.draw_convergence(
+            random,
+            num=1,
+            size=host.num_samples,
+            pixel_scale=host.sample_scale,
+            scale=scale,
+            rms=granules.isothermal_rms(scale, radius, host.einstein_radius / 2 / radius, dark),
+        )[0]
+        columns = {"substructure.log10_axion_mass": log10_mass, "substructure.granule_scale": scale}
+        return Drawn(fields={"granules": convergence}, columns=columns)
+
+
+def _population(settings: Subhalos, expected_mass: float) -> SubhaloPopulation:
+    shape = SubhaloMassFunction(
+        normalization=1.0,
+        slope=settings.slope,
+        min_mass=settings.min_mass,
+        max_mass=settings.max_mass,
+    )
+    return SubhaloPopulation(
+        mass_function=shape.with_expected_mass(expected_mass),
+        positions=UniformDisk(max_radius=settings.max_radius, half_depth=settings.half_depth),
+        concentration=settings.concentration,
+        warm=settings.warm,
+    )
+
+
+@lru_cache(maxsize=64)
+def _bound_share(settings: Subhalos) -> float:
+    """Mean bound mass over mean mass at infall (warm losses included), for a typical lens."""
+    random = np.random.Generator(np.random.Philox(0))
+    expected = 3e11
+    population = _population(settings, expected)
+    bound = 0.0
+    for _ in range(_CALIBRATION_LENSES):
+        halos = population.draw(
+            random,
+            einstein_radius=1.2,
+            kpc_per_arcsec=6.1,
+            redshift=0.5,
+            hubble=0.7,
+            critical_density=230.0,
+        )
+        bound += float(halos.bound_mass.sum())
+    return bound / _CALIBRATION_LENSES / expected

@@ -1,0 +1,116 @@
+"""A stream of lenses that never ends: simulated while a model trains, none seen twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from darkarcs.scenes import BLOCK
+from darkarcs.simulation.request import SimulationRequest
+from darkarcs.simulation.simulate import simulate_block
+
+
+class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
+    """Batches of fresh lenses, made on the training device.
+
+    Batch b holds the images from ``b * batch_size`` on, whatever came before: a resumed stream
+    goes on by setting its position. In a `torch.utils.data.DataLoader` (with
+    ``batch_size=None``) each of W workers makes every W-th batch, and the loader puts them back
+    in order.
+
+    Parameters
+    ----------
+    request : SimulationRequest
+        Scene, seed, part and options; its ``start`` is where batch 0 begins, its ``num`` is not
+        looked at.
+    batch_size : int
+        Images a batch.
+    device : torch.device or str, default "cpu"
+        Where images are made and stay.
+
+    Examples
+    --------
+    >>> from darkarcs.simulation import EndlessLenses, parse_uri
+    >>> lenses = EndlessLenses(parse_uri("scene:deeplense-2?seed=1"), batch_size=4)
+    >>> images, labels = next(iter(lenses))
+    >>> tuple(images.shape), labels.tolist(), lenses.position
+    ((4, 1, 64, 64), [0, 1, 2, 0], 1)
+    """
+
+    def __init__(
+        self, request: SimulationRequest, batch_size: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self.request = request
+        self.batch_size = batch_size
+        self.device = torch.device(device)
+        #: Index of the next batch.
+        self.position = 0
+        self._block = -1
+        self._images: Tensor | None = None
+        self._labels: Tensor | None = None
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        worker = get_worker_info()
+        step = 1 if worker is None else worker.num_workers
+        self.position += 0 if worker is None else worker.id
+        while True:
+            batch = self.batch(self.position)
+            self.position += step
+            yield batch
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """Make one batch.
+
+        Parameters
+        ----------
+        index : int
+            Which.
+
+        Returns
+        -------
+        images : Tensor, shape (B, C, H, W), float32
+            On the device.
+        labels : Tensor, shape (B,), int64
+            On the device.
+        """
+        first = self.request.start + index * self.batch_size
+        pieces = []
+        at, stop = first, first + self.batch_size
+        while at < stop:
+            images, labels = self._get(at // BLOCK)
+            cut = slice(at % BLOCK, min(BLOCK, at % BLOCK + stop - at))
+            pieces.append((images[cut], labels[cut]))
+            at += cut.stop - cut.start
+        return torch.cat([p[0] for p in pieces]), torch.cat([p[1] for p in pieces])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a resumed stream needs.
+
+        Returns
+        -------
+        dict
+            The position.
+        """
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where another stream stopped.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict`.
+        """
+        self.position = int(state["position"])
+
+    def _get(self, block: int) -> tuple[Tensor, Tensor]:
+        # neighbouring batches share a block where the batch size is no multiple of it
+        if block != self._block or self._images is None or self._labels is None:
+            simulated = simulate_block(self.request, block, device=self.device)
+            self._block, self._images = block, simulated.images
+            self._labels = torch.from_numpy(simulated.parameters.labels).to(self.device)
+        return self._images, self._labels
