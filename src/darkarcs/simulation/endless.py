@@ -78,8 +78,25 @@ class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
             On the device.
         """
         first = self.request.start + index * self.batch_size
+        return self.between(first, first + self.batch_size)
+
+    def between(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Make the images with indices from ``start`` up to ``stop``.
+
+        Parameters
+        ----------
+        start, stop : int
+            Of the stream, whatever the request's start.
+
+        Returns
+        -------
+        images : Tensor, shape (stop - start, C, H, W), float32
+            On the device.
+        labels : Tensor, shape (stop - start,), int64
+            On the device.
+        """
         pieces = []
-        at, stop = first, first + self.batch_size
+        at = start
         while at < stop:
             images, labels = self._get(at // BLOCK)
             cut = slice(at % BLOCK, min(BLOCK, at % BLOCK + stop - at))

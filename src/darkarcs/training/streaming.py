@@ -1,0 +1,94 @@
+"""Training on an endless stream: every batch is new, made while the model trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from darkarcs.data import FittedPreprocessing
+from darkarcs.data.streams import LensStream
+from darkarcs.objectives import Batch
+
+
+class StreamBatches:
+    """Batches of fresh lenses; an epoch is a number of images that are never shown again.
+
+    Epoch ``e`` holds the images from ``e * images_per_epoch`` on, so a resumed run sees what an
+    uninterrupted one would. While a batch trains the next one is made in a thread beside it.
+
+    Parameters
+    ----------
+    stream : LensStream
+        Where the lenses come from.
+    preprocessing : FittedPreprocessing
+        Applied to each batch.
+    images_per_epoch : int
+        Lenses between two validations.
+    batch_size : int
+        Images a batch; an incomplete last batch is left out.
+    device : torch.device
+        Where the images are made and used.
+    """
+
+    def __init__(
+        self,
+        stream: LensStream,
+        preprocessing: FittedPreprocessing,
+        images_per_epoch: int,
+        batch_size: int,
+        device: torch.device,
+    ) -> None:
+        self.stream = stream
+        self.preprocessing = preprocessing
+        self.images_per_epoch = images_per_epoch
+        self.batch_size = min(batch_size, images_per_epoch)
+        self.device = device
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.images_per_epoch // self.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration makes.
+
+        Parameters
+        ----------
+        epoch : int
+            Zero-based.
+        """
+        self.epoch = epoch
+
+    def batch(self, index: int) -> Batch:
+        """Make one batch of the current epoch.
+
+        Parameters
+        ----------
+        index : int
+            Which.
+
+        Returns
+        -------
+        Batch
+            On the device; ``indices`` are positions in the stream.
+        """
+        start = self.epoch * self.images_per_epoch + index * self.batch_size
+        images, labels = self.stream.batch(start, self.batch_size, self.device)
+        ready = self.preprocessing.apply(images, self.stream.pixel_scale)
+        return Batch(
+            torch.from_numpy(ready).to(self.device),
+            torch.from_numpy(labels).to(self.device),
+            torch.from_numpy(np.arange(start, start + self.batch_size)).to(self.device),
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        # one thread, so that the stream is asked for one batch at a time and in order
+        with ThreadPoolExecutor(max_workers=1) as producer:
+            upcoming = producer.submit(self.batch, 0)
+            for index in range(len(self)):
+                batch = upcoming.result()
+                if index + 1 < len(self):
+                    upcoming = producer.submit(self.batch, index + 1)
+                yield batch
