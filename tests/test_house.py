@@ -28,7 +28,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     2: ("data", "models", "lensing", "light", "substructure", "instrument"),
     3: ("scenes", "evaluation", "explain", "model_folder"),
     4: ("training", "simulation", "inference", "zoo"),
-    5: ("report", "benchmark", "app"),
+    5: ("report", "benchmark", "audit", "app"),
     6: ("cli",),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

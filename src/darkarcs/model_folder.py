@@ -154,12 +154,13 @@ class ModelFolder:
 
 
 def short_identities(identities: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]:
-    """Shorten identities to their first 64 bits, sorted.
+    """Shorten identities to 64 bits, sorted.
 
     Parameters
     ----------
     identities : sequence of str
-        Hexadecimal digests.
+        Hexadecimal digests, of which the first 16 digits are taken; others (those of simulated
+        lenses) are hashed.
 
     Returns
     -------
@@ -171,8 +172,13 @@ def short_identities(identities: Sequence[str] | NDArray[np.str_]) -> NDArray[np
     >>> short_identities(["00000000000000ff" + "0" * 48]).tolist()
     [255]
     """
-    values = np.array([int(text[:16], 16) for text in identities], dtype=np.uint64)
+    values = np.array([int(_digest(str(text))[:16], 16) for text in identities], dtype=np.uint64)
     return np.sort(values.view(np.int64))
+
+
+def _digest(identity: str) -> str:
+    is_digest = len(identity) == 64 and set(identity) <= set("0123456789abcdef")
+    return identity if is_digest else hashlib.sha256(identity.encode()).hexdigest()
 
 
 def write_model_folder(

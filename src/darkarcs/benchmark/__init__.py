@@ -1,6 +1,18 @@
 """Measurements of models and of the package itself."""
 
 from darkarcs.benchmark.cross_validation import cross_validate
+from darkarcs.benchmark.evidence import evidence_benchmark, open_pairs
+from darkarcs.benchmark.map_scores import score_maps
+from darkarcs.benchmark.robustness import robustness
+from darkarcs.benchmark.robustness_figure import draw_robustness
 from darkarcs.benchmark.training_speed import training_speed
 
-__all__ = ["cross_validate", "training_speed"]
+__all__ = [
+    "cross_validate",
+    "draw_robustness",
+    "evidence_benchmark",
+    "open_pairs",
+    "robustness",
+    "score_maps",
+    "training_speed",
+]

@@ -1,4 +1,4 @@
-"""``darkarcs bench``: speed, as ratios within one run."""
+"""``darkarcs bench``: speed, as ratios within one run; what models bear and find."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Measure speed, as ratios within one run.", no_args_is_help=True)
+from darkarcs.cli.bench_models import evidence, robustness
+
+app = typer.Typer(help="Measure speed, robustness and evidence.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Measure speed, as ratios within one run."""
+    """Measure speed, robustness and evidence."""
+
+
+app.command()(robustness)
+app.command()(evidence)
 
 
 @app.command()

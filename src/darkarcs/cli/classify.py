@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from darkarcs.cli.erasing_options import Erase, EraseBy, EraseCombine, EraseConfidence
+
 
 def classify(
     model: Annotated[str, typer.Argument(help="A model folder, a run folder or a zoo name.")],
@@ -15,6 +17,10 @@ def classify(
         bool | None,
         typer.Option(help="Average over eight rotations and reflections, or do not."),
     ] = None,
+    erase: Erase = None,
+    erase_confidence: EraseConfidence = 0.9,
+    erase_combine: EraseCombine = "last",
+    erase_by: EraseBy = "darken",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
 ) -> None:
@@ -22,6 +28,7 @@ def classify(
     import json
     import sys
 
+    from darkarcs.cli.erasing_options import erasing_settings
     from darkarcs.inference import classify as classify_images
     from darkarcs.zoo import resolve
 
@@ -30,6 +37,7 @@ def classify(
         paths,
         skip_bad=skip_bad,
         test_time_augmentation=None if tta is None else "dihedral" if tta else "none",
+        erasing=erasing_settings(erase, erase_confidence, erase_combine, erase_by),
         device=device,
         progress=sys.stderr.isatty(),
     )
@@ -38,4 +46,6 @@ def classify(
         return
     for record in records:
         shown = "  ".join(f"{k} {v:.4f}" for k, v in record["probabilities"].items())
-        typer.echo(f"{record['path']}: {record['class']}  ({shown})")
+        rounds = record.get("erasing_rounds")
+        after = "" if rounds is None else f"  after {rounds:g} rounds of erasing"
+        typer.echo(f"{record['path']}: {record['class']}  ({shown}){after}")

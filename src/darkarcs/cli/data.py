@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from darkarcs.cli.audit import audit_command
+
 app = typer.Typer(help="Inspect, convert and split lens images.", no_args_is_help=True)
+app.command("audit")(audit_command)
 
 _Path = Annotated[
     str, typer.Argument(metavar="PATH", help="Folder, archive, file or scheme:rest to open.")

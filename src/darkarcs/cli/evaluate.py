@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from darkarcs.cli.erasing_options import Erase, EraseBy, EraseCombine, EraseConfidence
+
 #: Where a project keeps count of its looks at test splits: written to wherever it exists.
 TEST_LOG = Path("results/test_log.csv")
 
@@ -23,6 +25,10 @@ def evaluate(
         bool | None,
         typer.Option(help="Average over eight rotations and reflections, or do not."),
     ] = None,
+    erase: Erase = None,
+    erase_confidence: EraseConfidence = 0.9,
+    erase_combine: EraseCombine = "last",
+    erase_by: EraseBy = "darken",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
     results: Annotated[
         Path | None, typer.Option(help="Folder of result files, for tables and the test log.")
@@ -36,6 +42,7 @@ def evaluate(
     import json
     import sys
 
+    from darkarcs.cli.erasing_options import erasing_settings
     from darkarcs.inference import Filing
     from darkarcs.inference import evaluate as evaluate_model
     from darkarcs.zoo import resolve
@@ -46,6 +53,7 @@ def evaluate(
         out,
         split=split,
         test_time_augmentation=None if tta is None else "dihedral" if tta else "none",
+        erasing=erasing_settings(erase, erase_confidence, erase_combine, erase_by),
         skip_bad=skip_bad,
         filing=Filing(results, name, tuple(table or ()), notes) if results else None,
         test_log=TEST_LOG if TEST_LOG.is_file() else None,

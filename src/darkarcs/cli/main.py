@@ -13,8 +13,11 @@ from darkarcs.cli.compare import compare
 from darkarcs.cli.cross_validate import cross_validate
 from darkarcs.cli.demo import demo
 from darkarcs.cli.evaluate import evaluate
+from darkarcs.cli.explain import explain
 from darkarcs.cli.models import models
 from darkarcs.cli.report import report
+from darkarcs.cli.simulate import simulate
+from darkarcs.cli.sweep import sweep
 from darkarcs.cli.train import train
 from darkarcs.errors import DarkarcsError
 
@@ -26,7 +29,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (train, evaluate, classify, compare, report, cross_validate, demo, models):
+for _verb in (
+    train,
+    evaluate,
+    classify,
+    explain,
+    compare,
+    report,
+    cross_validate,
+    demo,
+    models,
+    simulate,
+    sweep,
+):
     app.command()(_verb)
 for _name, _group in (("data", data.app), ("zoo", zoo.app), ("bench", bench.app)):
     app.add_typer(_group, name=_name)

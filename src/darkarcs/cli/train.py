@@ -15,6 +15,9 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key of the recipe.")
     ] = None,
+    unlabelled: Annotated[
+        str | None, typer.Option(help="Further images, to learn from without labels.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a run that was cut off.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
@@ -29,6 +32,7 @@ def train(
         load_recipe(recipe, overrides or ()),
         data,
         out,
+        unlabelled_uri=unlabelled,
         resume=resume,
         skip_bad=skip_bad,
         device=device,

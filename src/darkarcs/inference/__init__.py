@@ -2,7 +2,8 @@
 
 from darkarcs.inference.classify import classify
 from darkarcs.inference.evaluate import evaluate
+from darkarcs.inference.explain import explain
 from darkarcs.inference.filing import Filing
 from darkarcs.inference.predictor import Predictor
 
-__all__ = ["Filing", "Predictor", "classify", "evaluate"]
+__all__ = ["Filing", "Predictor", "classify", "evaluate", "explain"]

@@ -15,6 +15,7 @@ from darkarcs.errors import DataError, require_new
 from darkarcs.evaluation import Predictions, evaluate_predictions, write_predictions
 from darkarcs.evaluation.examples import choose_examples, write_examples
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
+from darkarcs.explain import ErasingSettings
 from darkarcs.inference.filing import Filing, file_result, log_evaluation
 from darkarcs.inference.predictor import Predictor
 from darkarcs.model_folder import ModelDescription, TestTimeAugmentation, short_identities
@@ -27,6 +28,7 @@ def evaluate(
     *,
     split: str = "all",
     test_time_augmentation: TestTimeAugmentation | None = None,
+    erasing: ErasingSettings | None = None,
     skip_bad: bool = False,
     num_bootstrap: int = 2000,
     filing: Filing | None = None,
@@ -53,6 +55,9 @@ def evaluate(
     test_time_augmentation : {"none", "dihedral"}, optional
         Whether to average over the eight rotations and reflections; the model folder's choice
         by default.
+    erasing : ErasingSettings, optional
+        Predict by iterative erasing. The strategy is noted in the predictions, the evaluation
+        and the log, after the model's hash.
     skip_bad : bool, default False
         Leave bad files out instead of stopping.
     num_bootstrap : int, default 2000
@@ -71,7 +76,8 @@ def evaluate(
     -------
     dict
         Content of ``evaluation.json``: see `darkarcs.evaluation.evaluate_predictions`, and
-        ``model``, ``data``, ``overlap``, ``command``, ``version``, ``machine``.
+        ``model``, ``data``, ``overlap``, ``test_time_augmentation``, ``erasing``, ``command``,
+        ``version``, ``machine``.
 
     Raises
     ------
@@ -83,8 +89,8 @@ def evaluate(
     predictor = Predictor(model, device)
     description = predictor.folder.description
     images = data.open(data_uri, skip_bad=skip_bad)
-    chosen = _select(images, description, split)
-    predictions = predictor.predict(chosen, split, test_time_augmentation, progress)
+    chosen = select_split(images, description, split)
+    predictions = predictor.predict(chosen, split, test_time_augmentation, progress, erasing)
     if predictions.labels is None:
         raise DataError(
             f"{data_uri}: has no labels to evaluate against; put the images of each class into "
@@ -108,6 +114,7 @@ def evaluate(
         },
         "overlap": overlap,
         "test_time_augmentation": test_time_augmentation or description.test_time_augmentation,
+        "erasing": None if erasing is None else erasing.model_dump(mode="json"),
         "command": command_line(),
         "version": package_version(),
         "machine": describe_machine(device=device),
@@ -123,7 +130,28 @@ def evaluate(
     return report
 
 
-def _select(images: LensImages, description: ModelDescription, split: str) -> LensImages:
+def select_split(images: LensImages, description: ModelDescription, split: str) -> LensImages:
+    """Take the images of a split that a model was trained with.
+
+    Parameters
+    ----------
+    images : LensImages
+        The very data set that the model was trained on, unless `split` is ``all``.
+    description : ModelDescription
+        Of the model; it holds the split's settings and hashes.
+    split : {"all", "train", "validation", "test"}
+        Which.
+
+    Returns
+    -------
+    LensImages
+        The images of the split.
+
+    Raises
+    ------
+    DataError
+        If these are other images, or the split is unknown, empty or came out differently.
+    """
     if split == "all":
         return images
     recorded = description.split

@@ -16,7 +16,8 @@ from darkarcs.data import LensImages
 from darkarcs.devices import choose_device
 from darkarcs.errors import DataError, ModelError
 from darkarcs.evaluation import Predictions
-from darkarcs.explain.attention import class_attention
+from darkarcs.explain import ErasingSettings, class_attention
+from darkarcs.inference.erasing import predict_by_erasing
 from darkarcs.model_folder import (
     ModelFolder,
     TestTimeAugmentation,
@@ -83,6 +84,7 @@ class Predictor:
         images: LensImages,
         test_time_augmentation: TestTimeAugmentation | None = None,
         progress: bool = False,
+        erasing: ErasingSettings | None = None,
     ) -> NDArray[np.float64]:
         """Predict.
 
@@ -95,12 +97,16 @@ class Predictor:
             reflections of each image; the model folder's choice by default.
         progress : bool, default False
             Show a progress bar on standard error.
+        erasing : ErasingSettings, optional
+            Predict by iterative erasing (see `predict_by_erasing`).
 
         Returns
         -------
         numpy.ndarray, shape (N, K), float64
             Before the temperature.
         """
+        if erasing is not None:
+            return self.predict_by_erasing(images, erasing, test_time_augmentation, progress)[0]
         chosen = test_time_augmentation or self.folder.description.test_time_augmentation
         with torch.inference_mode():
             parts = [
@@ -108,6 +114,50 @@ class Predictor:
                 for batch in self._batches(images, progress)
             ]
         return torch.cat(parts).double().cpu().numpy()
+
+    def predict_by_erasing(
+        self,
+        images: LensImages,
+        erasing: ErasingSettings,
+        test_time_augmentation: TestTimeAugmentation | None = None,
+        progress: bool = False,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Predict; while in doubt, erase what is not attended to and predict again.
+
+        Parameters
+        ----------
+        images : LensImages
+            Labels are not looked at.
+        erasing : ErasingSettings
+            How often, and until when; see `darkarcs.explain.iterative_erasing_prediction`.
+        test_time_augmentation : {"none", "dihedral"}, optional
+            See `logits`; with ``dihedral`` each of the eight views is erased by itself.
+        progress : bool, default False
+            Show a progress bar on standard error.
+
+        Returns
+        -------
+        logits : numpy.ndarray, shape (N, K), float64
+            Before the temperature. Without rounds those of `logits`, bit for bit.
+        rounds_used : numpy.ndarray, shape (N,), float64
+            How many rounds were needed, the mean over the views.
+
+        Raises
+        ------
+        ModelError
+            If there are rounds and the model has no attention.
+        """
+        chosen = test_time_augmentation or self.folder.description.test_time_augmentation
+        temperature = self.folder.description.temperature
+        with torch.inference_mode():
+            parts = [
+                predict_by_erasing(self.folder.model, batch, chosen, erasing, temperature)
+                for batch in self._batches(images, progress)
+            ]
+        logits, rounds = (
+            torch.cat(values).double().cpu().numpy() for values in zip(*parts, strict=True)
+        )
+        return logits, rounds
 
     def _batches(self, images: LensImages, progress: bool) -> Iterator[Tensor]:
         starts = range(0, len(images), self.batch_size)
@@ -140,6 +190,7 @@ class Predictor:
         split: str,
         test_time_augmentation: TestTimeAugmentation | None = None,
         progress: bool = False,
+        erasing: ErasingSettings | None = None,
     ) -> Predictions:
         """Predict lens images, as a table that evaluation starts from.
 
@@ -153,12 +204,16 @@ class Predictor:
             See `logits`.
         progress : bool, default False
             Show a progress bar on standard error.
+        erasing : ErasingSettings, optional
+            See `logits`.
 
         Returns
         -------
         Predictions
             Labels are renumbered to the model's classes; logits are divided by the temperature,
-            so that their softmax are the probabilities that ``classify`` gives.
+            so that their softmax are the probabilities that ``classify`` gives. With erasing
+            ``?`` and the strategy follow the model's hash: it is not the plain model that
+            predicted.
 
         Raises
         ------
@@ -166,7 +221,8 @@ class Predictor:
             If the images are of a class that the model does not know.
         """
         labels = self._renumber(images)
-        logits = self.logits(images, test_time_augmentation, progress)
+        logits = self.logits(images, test_time_augmentation, progress, erasing)
+        strategy = "" if erasing is None else f"?{erasing.label()}"
         return Predictions(
             identities=images.metadata["identity"],
             groups=images.metadata["group"],
@@ -175,7 +231,7 @@ class Predictor:
             logits=logits / self.folder.description.temperature,
             class_names=self.class_names,
             split=split,
-            model_hash=self.folder.model_hash,
+            model_hash=self.folder.model_hash + strategy,
         )
 
     def _renumber(self, images: LensImages) -> NDArray[np.int64] | None:

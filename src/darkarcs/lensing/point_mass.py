@@ -17,8 +17,13 @@ References
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import torch
 from torch import Tensor
+
+from darkarcs.lensing.kernels import Method, use_kernel
+from darkarcs.lensing.summation import sum_in_chunks
 
 
 def convergence(
@@ -132,11 +137,13 @@ def total_deflection(
     centre_x: Tensor,
     centre_y: Tensor,
     softening: Tensor | float = 0.0,
+    method: Method = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Sum the deflections of many masses, lens by lens.
 
-    One mass of every lens at a time: the sum is bound by memory, so the array of all masses
-    times all pixels is never made.
+    The array of all masses times all pixels is never made: the sum would be bound by memory.
+    Where no derivative is asked for, a compiled kernel does it on the CPU, in float32 and on
+    as many threads as torch uses (`darkarcs.lensing.kernels`).
 
     Parameters
     ----------
@@ -146,11 +153,20 @@ def total_deflection(
         Of S masses in each of B lenses; an Einstein radius of zero is no mass.
     softening : Tensor or float, broadcast to (B, S), arcsec
         As for `convergence`.
+    method : "auto", "torch" or "kernel", default "auto"
+        Plain torch, differentiable; the kernel; or the kernel wherever it does the same.
 
     Returns
     -------
     alpha_x, alpha_y : Tensor, shape (B, H, W), arcsec
         The deflection of all masses.
+
+    Raises
+    ------
+    ConfigurationError
+        If the kernel is demanded and cannot do it.
+    MissingExtraError
+        If the kernel is demanded and numba is not installed.
 
     Examples
     --------
@@ -162,23 +178,19 @@ def total_deflection(
     >>> alpha_x.item()
     -1.0
     """
-    batch, masses = einstein_radius.shape
     softened = torch.as_tensor(softening, dtype=theta_x.dtype, device=theta_x.device)
-    softened = softened.expand(batch, masses)
-    alpha_x = torch.zeros((batch, *theta_x.shape[-2:]), dtype=theta_x.dtype, device=theta_x.device)
-    alpha_y = torch.zeros_like(alpha_x)
-    for mass in range(masses):
-        one_x, one_y = deflection(
-            theta_x,
-            theta_y,
-            einstein_radius=einstein_radius[:, mass, None, None],
-            centre_x=centre_x[:, mass, None, None],
-            centre_y=centre_y[:, mass, None, None],
-            softening=softened[:, mass, None, None],
-        )
-        alpha_x = alpha_x + one_x
-        alpha_y = alpha_y + one_y
-    return alpha_x, alpha_y
+    masses = {
+        "einstein_radius": einstein_radius,
+        "centre_x": centre_x,
+        "centre_y": centre_y,
+        "softening": softened.expand(einstein_radius.shape),
+    }
+    if use_kernel(method, theta_x, theta_y, *masses.values()):
+        # numba takes a while to import
+        kernel = import_module("darkarcs.lensing.kernels.point_masses")
+        alpha: tuple[Tensor, Tensor] = kernel.sum_point_masses(theta_x, theta_y, **masses)
+        return alpha
+    return sum_in_chunks(deflection, theta_x, theta_y, masses)
 
 
 def _squared_distance(x: Tensor, y: Tensor, softening: Tensor | float) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from darkarcs.configuration import Configuration
+from darkarcs.objectives.teaching import TeacherAnswers, TeacherDescription
 from darkarcs.registry import Registry
 
 #: Label of an image whose class is unknown: no loss may use it.
@@ -28,11 +29,14 @@ class Batch:
         Class indices; `UNLABELLED` where the class is unknown.
     indices : torch.Tensor, shape (B,), int64, optional
         Positions in the training set.
+    teacher : TeacherAnswers, optional
+        What the teachers say to these images, where the recipe names any.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor | None = None
+    teacher: TeacherAnswers | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class ObjectiveContext:
         Optimizer steps in the whole run, for schedules.
     seed : int
         Root seed of the run, for initial weights of the objective's own modules.
+    teacher : TeacherDescription, optional
+        Of the teachers, where the recipe names any.
     """
 
     model: nn.Module
@@ -60,6 +66,7 @@ class ObjectiveContext:
     image_size: int
     num_steps: int
     seed: int
+    teacher: TeacherDescription | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,21 @@ class ObjectiveOutput:
 
 
 class Objective(nn.Module):
-    """Base of all objectives; owns its extra modules, which are trained but not released."""
+    """Base of all objectives; owns its extra modules, which are trained but not released.
+
+    Attributes
+    ----------
+    uses_unlabelled : bool
+        Whether images without a class can be learned from.
+    uses_teacher : bool
+        Whether it reads ``batch.teacher``.
+    teacher_captures : tuple of str
+        What to capture of the teacher, such as ``hidden.3``.
+    """
+
+    uses_unlabelled: bool = False
+    uses_teacher: bool = False
+    teacher_captures: tuple[str, ...] = ()
 
     def forward(
         self, model: nn.Module, batch: Batch, step: int, generator: torch.Generator

@@ -75,7 +75,8 @@ def _find(name: str | Path) -> Path:
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path in seen:
+    place = path.resolve()
+    if place in seen:
         raise ConfigurationError(f"{path}: extends itself")
     values = read_yaml(path)
     instrument = values.get("instrument")
@@ -86,8 +87,10 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = values.pop("extends", None)
     if base is None:
         return values
-    beside = path.parent / str(base)
-    return _merged(_read(beside if beside.is_file() else _find(base), (*seen, path)), values)
+    if not isinstance(base, str):
+        raise ConfigurationError(f"{path}: 'extends' = {base!r}: must be one scene's name or file")
+    beside = path.parent / base
+    return _merged(_read(beside if beside.is_file() else _find(base), (*seen, place)), values)
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,13 @@ uniform number, so that changing one distribution never shifts the draws of anot
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, model_validator
 from scipy.special import ndtr, ndtri
 
 from darkarcs.configuration import Configuration
@@ -30,7 +32,7 @@ class Uniform(Configuration):
         The smaller and the larger one.
     """
 
-    uniform: tuple[float, float]
+    uniform: tuple[FiniteFloat, FiniteFloat]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -63,7 +65,7 @@ class LogUniform(Configuration):
         The smaller and the larger one.
     """
 
-    log_uniform: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    log_uniform: tuple[Annotated[FiniteFloat, Field(gt=0)], Annotated[FiniteFloat, Field(gt=0)]]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -98,8 +100,8 @@ class Normal(Configuration):
         Values outside are never drawn.
     """
 
-    normal: tuple[float, Annotated[float, Field(gt=0)]]
-    between: tuple[float, float] | None = None
+    normal: tuple[FiniteFloat, Annotated[FiniteFloat, Field(gt=0)]]
+    between: tuple[FiniteFloat, FiniteFloat] | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -123,8 +125,13 @@ class Normal(Configuration):
         mean, deviation = self.normal
         if self.between is None:
             return np.asarray(mean + deviation * ndtri(np.clip(share, 1e-12, 1 - 1e-12)))
-        low, high = (ndtr((edge - mean) / deviation) for edge in self.between)
-        drawn = mean + deviation * ndtri(low + (high - low) * share)
+        edges = (np.asarray(self.between) - mean) / deviation
+        if edges[0] > 0:  # by the other tail, where probabilities keep their digits
+            low, high = ndtr(-edges)
+            drawn = mean - deviation * ndtri(low + (high - low) * share)
+        else:
+            low, high = ndtr(edges)
+            drawn = mean + deviation * ndtri(low + (high - low) * share)
         return np.asarray(np.clip(drawn, *self.between))
 
 
@@ -137,7 +144,7 @@ class Choice(Configuration):
         The numbers.
     """
 
-    choice: Annotated[tuple[float, ...], Field(min_length=1)]
+    choice: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
 
     def quantile(self, share: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give the values below which shares of the draws lie; see `Uniform.quantile`.
@@ -171,9 +178,64 @@ def _read(value: Any) -> Any:
 
 
 Distribution = Annotated[
-    float | Uniform | LogUniform | Normal | Choice,
+    FiniteFloat | Uniform | LogUniform | Normal | Choice,
     BeforeValidator(_read),
 ]
+
+
+def _positive(value: Distribution) -> Distribution:
+    return _require_within(value, "must be greater than 0", lambda low, high: low > 0)
+
+
+def _not_negative(value: Distribution) -> Distribution:
+    return _require_within(value, "must not be negative", lambda low, high: low >= 0)
+
+
+def _ratio(value: Distribution) -> Distribution:
+    says = "must be greater than 0 and at most 1"
+    return _require_within(value, says, lambda low, high: low > 0 and high <= 1)
+
+
+def _require_within(
+    value: Distribution, says: str, holds: Callable[[float, float], bool]
+) -> Distribution:
+    if not holds(*support(value)):
+        unbounded = isinstance(value, Normal) and value.between is None
+        raise ValueError(f"{says}{': cut it off by between: [a, b]' if unbounded else ''}")
+    return value
+
+
+#: Distributions of what physics bounds.
+Positive = Annotated[Distribution, AfterValidator(_positive)]
+NotNegative = Annotated[Distribution, AfterValidator(_not_negative)]
+Ratio = Annotated[Distribution, AfterValidator(_ratio)]
+
+
+def support(distribution: Distribution) -> tuple[float, float]:
+    """Give the range outside of which a distribution draws nothing.
+
+    Parameters
+    ----------
+    distribution : float, Uniform, LogUniform, Normal or Choice
+        What to draw from.
+
+    Returns
+    -------
+    low, high : float
+        Infinite for a normal distribution that is not cut off.
+
+    Examples
+    --------
+    >>> support(Choice(choice=(3.0, 1.0)))
+    (1.0, 3.0)
+    """
+    if isinstance(distribution, Normal):
+        return distribution.between or (-math.inf, math.inf)
+    if isinstance(distribution, Choice):
+        return min(distribution.choice), max(distribution.choice)
+    if isinstance(distribution, int | float):
+        return float(distribution), float(distribution)
+    return distribution.uniform if isinstance(distribution, Uniform) else distribution.log_uniform
 
 
 def quantile(distribution: Distribution, share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -201,6 +263,29 @@ def quantile(distribution: Distribution, share: NDArray[np.float64]) -> NDArray[
     if isinstance(distribution, int | float):
         return np.full(np.shape(share), float(distribution))
     return distribution.quantile(np.asarray(share, dtype=np.float64))
+
+
+def largest(distribution: Distribution) -> float:
+    """Give the largest number that a distribution ever draws.
+
+    Parameters
+    ----------
+    distribution : float, Uniform, LogUniform, Normal or Choice
+        What to draw from.
+
+    Returns
+    -------
+    float
+        Seven standard deviations above the mean of a normal distribution that is not cut off,
+        since `quantile` goes no further.
+
+    Examples
+    --------
+    >>> largest(Uniform(uniform=(0.9, 1.1)))
+    1.1
+    """
+    bound = support(distribution)[1]
+    return bound if math.isfinite(bound) else quantile(distribution, np.ones(1)).item()
 
 
 def is_distribution(value: object) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from darkarcs.configuration import Configuration
 from darkarcs.instrument import NORMAL_ABOVE, Instrument, draw_counts
-from darkarcs.scenes.distributions import Distribution
+from darkarcs.scenes.distributions import Distribution, NotNegative, Positive
 
 
 class InstrumentNoise(Configuration):
@@ -25,7 +25,7 @@ class InstrumentNoise(Configuration):
     """
 
     kind: Literal["instrument"] = "instrument"
-    exposure_factor: Distribution = 1.0
+    exposure_factor: Positive = 1.0
 
     def apply(
         self,
@@ -163,7 +163,7 @@ class CountingNoise(Configuration):
 
     kind: Literal["counting"] = "counting"
     log10_exposure: Distribution = 0.0
-    background_counts: Distribution = 0.0
+    background_counts: NotNegative = 0.0
     background_rms: float = Field(0.0, ge=0)
     twice: bool = False
 
@@ -245,6 +245,12 @@ class Storage(Configuration):
 
     scaling: Literal["none", "peak", "min_max"] = "none"
     levels: int | None = Field(None, ge=2)
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> Self:
+        if self.levels is not None and self.scaling == "none":
+            raise ValueError("levels divide the range from 0 to 1: give scaling peak or min_max")
+        return self
 
     def apply(self, images: Tensor) -> Tensor:
         """Scale and round images.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from darkarcs.configuration import Configuration
-from darkarcs.scenes.distributions import Distribution, quantile
+from darkarcs.scenes.distributions import Distribution, NotNegative, quantile
 from darkarcs.scenes.hosts import Drawn, Host
 from darkarcs.substructure import (
     DuffyConcentration,
@@ -23,8 +22,8 @@ from darkarcs.substructure import (
 #: Speed of light, km/s.
 _LIGHT = 299792.458
 _RADIANS_TO_ARCSEC = 180 * 3600 / np.pi
-#: Lenses drawn once to learn which share of their mass tides leave to the subhalos.
-_CALIBRATION_LENSES = 64
+#: Subhalos drawn for each lens to learn which share of their mass its tides leave them, to 0.6 %.
+_CALIBRATION_HALOS = 8192
 
 
 class Subhalos(Configuration):
@@ -52,7 +51,7 @@ class Subhalos(Configuration):
     """
 
     kind: Literal["subhalos"] = "subhalos"
-    mass_fraction: Distribution
+    mass_fraction: NotNegative
     min_mass: float = Field(1e7, gt=0)
     max_mass: float = Field(1e10, gt=0)
     slope: float = -1.9
@@ -60,6 +59,12 @@ class Subhalos(Configuration):
     half_depth: float = Field(10.0, ge=0)
     concentration: DuffyConcentration = DuffyConcentration()
     warm: WarmDarkMatter | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_mass >= self.max_mass:
+            raise ValueError("min_mass must lie below max_mass")
+        return self
 
     def draw_for(self, random: np.random.Generator, host: Host) -> Drawn:
         """Draw the subhalos of one lens.
@@ -79,18 +84,14 @@ class Subhalos(Configuration):
         fraction = quantile(self.mass_fraction, random.random(1)).item()
         # an isothermal lens holds pi Sigma_crit theta_E R inside the radius R
         disk = np.pi * host.critical_surface_density * host.einstein_radius**2 * self.max_radius
-        expected = fraction * disk / _bound_share(self)
         columns = {"substructure.mean_fraction": fraction}
-        if expected <= 0:
+        if fraction <= 0:
             return Drawn(columns=columns)
-        halos = _population(self, expected).draw(
-            random,
-            einstein_radius=host.einstein_radius,
-            kpc_per_arcsec=host.kpc_per_arcsec,
-            redshift=host.redshift,
-            hubble=host.hubble,
-            critical_density=host.critical_density,
+        shape = SubhaloMassFunction(
+            normalization=1.0, slope=self.slope, min_mass=self.min_mass, max_mass=self.max_mass
         )
+        expected = shape.with_expected_mass(fraction * disk / _bound_share(self, host))
+        halos = _population(self, expected).draw(random, **host.tides)
         table = {
             name: getattr(halos, name)
             for name in (
@@ -98,10 +99,10 @@ class Subhalos(Configuration):
                 *("concentration", "scale_radius", "truncation_radius"),
             )
         }
-        shape = np.log1p(halos.concentration) - halos.concentration / (1 + halos.concentration)
+        inner = np.log1p(halos.concentration) - halos.concentration / (1 + halos.concentration)
         strength = (1 - np.log(2)) / (np.pi * host.critical_surface_density)
         table["scale_deflection"] = (
-            host.mass_factor * strength * halos.mass / shape / halos.scale_radius
+            host.mass_factor * strength * halos.mass / inner / halos.scale_radius
         )
         return Drawn(masses={"subhalos": table}, columns=columns)
 
@@ -125,7 +126,7 @@ class Granules(Configuration):
 
     kind: Literal["granules"] = "granules"
     log10_axion_mass: Distribution
-    dark_fraction: Distribution = 0.5
+    dark_fraction: NotNegative = 0.5
     min_radius: float = Field(0.3, gt=0)
 
     def draw_for(self, random: np.random.Generator, host: Host) -> Drawn:
@@ -165,36 +166,33 @@ class Granules(Configuration):
         return Drawn(fields={"granules": convergence}, columns=columns)
 
 
-def _population(settings: Subhalos, expected_mass: float) -> SubhaloPopulation:
-    shape = SubhaloMassFunction(
-        normalization=1.0,
-        slope=settings.slope,
-        min_mass=settings.min_mass,
-        max_mass=settings.max_mass,
-    )
+def _population(settings: Subhalos, mass_function: SubhaloMassFunction) -> SubhaloPopulation:
     return SubhaloPopulation(
-        mass_function=shape.with_expected_mass(expected_mass),
+        mass_function=mass_function,
         positions=UniformDisk(max_radius=settings.max_radius, half_depth=settings.half_depth),
         concentration=settings.concentration,
         warm=settings.warm,
     )
 
 
-@lru_cache(maxsize=64)
-def _bound_share(settings: Subhalos) -> float:
-    """Mean bound mass over mean mass at infall (warm losses included), for a typical lens."""
+def _bound_share(settings: Subhalos, host: Host) -> float:
+    """Mean bound mass over mean mass at infall in this lens, losses to warmth included.
+
+    Tides leave a third of its mass to a subhalo of a small, near lens and two thirds to that of
+    a large, far one. Masses are drawn in proportion to themselves, so that their plain mean is
+    the mean by mass; all lenses use the same draws, so that they differ by their tides only.
+    """
     random = np.random.Generator(np.random.Philox(0))
-    expected = 3e11
-    population = _population(settings, expected)
-    bound = 0.0
-    for _ in range(_CALIBRATION_LENSES):
-        halos = population.draw(
-            random,
-            einstein_radius=1.2,
-            kpc_per_arcsec=6.1,
-            redshift=0.5,
-            hubble=0.7,
-            critical_density=230.0,
-        )
-        bound += float(halos.bound_mass.sum())
-    return bound / _CALIBRATION_LENSES / expected
+    by_mass = SubhaloMassFunction(
+        normalization=1.0,
+        slope=settings.slope + 1,
+        min_mass=settings.min_mass,
+        max_mass=settings.max_mass,
+    )
+    warm = settings.warm
+    survivors = 1.0
+    if warm is not None:
+        masses = by_mass.draw_masses(_CALIBRATION_HALOS, random)
+        survivors = float(warm.suppression(masses).mean())
+    halos = _population(settings, by_mass).draw(random, **host.tides, num=_CALIBRATION_HALOS)
+    return survivors * float((halos.bound_mass / halos.mass).mean())

@@ -14,7 +14,15 @@ from pydantic import Field, model_validator
 from darkarcs.configuration import Configuration
 from darkarcs.errors import ConfigurationError
 from darkarcs.light.galaxy_library import GalaxyLibrary, load_galaxies
-from darkarcs.scenes.distributions import Distribution, is_distribution, quantile
+from darkarcs.scenes.distributions import (
+    Distribution,
+    NotNegative,
+    Positive,
+    Ratio,
+    is_distribution,
+    quantile,
+    support,
+)
 from darkarcs.scenes.parameters import Part
 from darkarcs.scenes.streams import Streams
 
@@ -45,9 +53,9 @@ class LensPrior(Configuration):
         Direction of a maximum relative to the major axis.
     """
 
-    einstein_radius: Distribution | None = None
-    mass: Distribution | None = None
-    axis_ratio: Distribution = 1.0
+    einstein_radius: Positive | None = None
+    mass: Positive | None = None
+    axis_ratio: Ratio = 1.0
     position_angle: Distribution = 0.0
     slope: Distribution = 2.0
     centre_x: Distribution = 0.0
@@ -63,6 +71,9 @@ class LensPrior(Configuration):
     def _one_size(self) -> Self:
         if (self.einstein_radius is None) == (self.mass is None):
             raise ValueError("give either einstein_radius or mass")
+        low, high = support(self.slope)
+        if not 1 < low <= high < 3:
+            raise ValueError("slope must lie between 1 and 3, where the lens has a finite mass")
         return self
 
 
@@ -93,10 +104,10 @@ class SersicSource(Configuration):
 
     kind: Literal["sersic"] = "sersic"
     magnitude: Distribution | None = None
-    amplitude: Distribution | None = None
-    half_light_radius: Distribution
-    sersic_index: Distribution = 1.0
-    axis_ratio: Distribution = 1.0
+    amplitude: NotNegative | None = None
+    half_light_radius: Positive
+    sersic_index: Positive = 1.0
+    axis_ratio: Ratio = 1.0
     position_angle: Distribution = 0.0
     centre_x: Distribution = 0.0
     centre_y: Distribution = 0.0
@@ -140,7 +151,7 @@ class GalaxySource(Configuration):
     path: str
     pixel_scale: float | None = Field(None, gt=0)
     min_snr: float | None = None
-    half_light_radius: Distribution | None = None
+    half_light_radius: Positive | None = None
     magnitude: Distribution
     rotation: Distribution = 0.0
     centre_x: Distribution = 0.0

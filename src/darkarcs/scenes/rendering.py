@@ -242,7 +242,14 @@ def trace(
     return (theta_x, theta_y), ray_shooting(theta_x, theta_y, parts)
 
 
-def blur(images: Tensor, values: Columns, instrument: Instrument, grid: PixelGrid) -> Tensor:
+def blur(
+    images: Tensor,
+    values: Columns,
+    instrument: Instrument,
+    grid: PixelGrid,
+    *,
+    largest_factor: float = 1.0,
+) -> Tensor:
     """Convolve supersampled images with the point-spread function and average over pixels.
 
     Parameters
@@ -255,6 +262,9 @@ def blur(images: Tensor, values: Columns, instrument: Instrument, grid: PixelGri
         Whose point-spread function.
     grid : PixelGrid
         The samples.
+    largest_factor : float, default 1.0
+        Of any image of the scene: it sets the kernels' side, which must not depend on what other
+        images are in the batch.
 
     Returns
     -------
@@ -264,7 +274,7 @@ def blur(images: Tensor, values: Columns, instrument: Instrument, grid: PixelGri
     spread = instrument.point_spread
     if "point_spread_factor" in values and isinstance(spread, GaussianPointSpread):
         fwhm = spread.fwhm * values["point_spread_factor"]
-        widest = float(fwhm.detach().max()) / FWHM_OVER_SIGMA / grid.sample_scale
+        widest = spread.fwhm * largest_factor / FWHM_OVER_SIGMA / grid.sample_scale
         size = 2 * math.ceil(spread.truncation * widest) + 1
         kernel = gaussian_kernel(
             fwhm, grid.sample_scale, size=size, dtype=images.dtype, device=images.device

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darkarcs.scenes import drawing, rendering
-from darkarcs.scenes.distributions import quantile
+from darkarcs.scenes.distributions import largest, quantile
 from darkarcs.scenes.geometry import Geometry, make_geometry
 from darkarcs.scenes.parameters import LensParameters, Null, Part
 from darkarcs.scenes.priors import GalaxySource, draw_columns, source_galaxies
@@ -182,6 +182,9 @@ class Scene(SceneSettings):
         Tensor, shape (B, C, H, W)
             Electrons per second in each pixel, or the unit of the source's amplitude.
         """
+        if not len(parameters):
+            shape = (0, len(self.channels), self.num_pixels, self.num_pixels)
+            return torch.zeros(shape, dtype=dtype, device=device)
         values = parameters.tensors(dtype=dtype, device=device)
         galaxies = None
         if isinstance(self.source, GalaxySource):
@@ -228,7 +231,13 @@ class Scene(SceneSettings):
                 share = values[f"{channel.prefix}.lens_light"][:, None, None]
                 band = band + lens_light * share
             bands.append(band)
-        images = rendering.blur(torch.stack(bands, dim=1), values, self.instrument, grid)
+        images = rendering.blur(
+            torch.stack(bands, dim=1),
+            values,
+            self.instrument,
+            grid,
+            largest_factor=largest(self.point_spread_factor),
+        )
         return images * grid.pixel_scale**2
 
     def observe(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,7 +15,7 @@ from darkarcs.errors import ConfigurationError
 from darkarcs.instrument import GaussianPointSpread, Instrument, PixelGrid, load_instrument
 from darkarcs.labels import canonical_class, order_classes
 from darkarcs.registry import nearest
-from darkarcs.scenes.distributions import Distribution
+from darkarcs.scenes.distributions import Distribution, NotNegative, Positive
 from darkarcs.scenes.geometry import CosmologySettings, Faults
 from darkarcs.scenes.noise import InstrumentNoise, Noise, Storage
 from darkarcs.scenes.priors import LensPrior, SersicSource, Source
@@ -35,8 +34,8 @@ class Channel(Configuration):
     """
 
     name: str
-    source: Distribution = 1.0
-    lens_light: Distribution = 1.0
+    source: NotNegative = 1.0
+    lens_light: NotNegative = 1.0
 
     @property
     def prefix(self) -> str:
@@ -98,7 +97,7 @@ class SceneSettings(Configuration):
     """
 
     schema_version: Literal[1] = 1
-    name: str
+    name: str = Field(pattern=r"^[^/\s]+$")
     version: int = Field(1, ge=1)
     description: str = ""
     differences: tuple[str, ...] = ()
@@ -106,15 +105,15 @@ class SceneSettings(Configuration):
     num_pixels: int = Field(ge=8)
     supersampling: int = Field(1, ge=1)
     cosmology: CosmologySettings = CosmologySettings()
-    z_lens: Distribution = 0.5
-    z_source: Distribution = 1.0
+    z_lens: Positive = 0.5
+    z_source: Positive = 1.0
     lens: LensPrior
     source: Source
     lens_light: tuple[SersicSource, ...] = ()
-    channels: tuple[Channel, ...] = (Channel(name=""),)
+    channels: Annotated[tuple[Channel, ...], Field(min_length=1)] = (Channel(name=""),)
     classes: dict[str, Substructure]
     mass_conserving: bool
-    point_spread_factor: Distribution = 1.0
+    point_spread_factor: Positive = 1.0
     noise: Noise = InstrumentNoise()
     storage: Storage = Storage()
     faults: Faults = Faults()
@@ -126,6 +125,8 @@ class SceneSettings(Configuration):
         if len(value) < 1:
             raise ValueError("name at least one class")
         named = {canonical_class(name): kind for name, kind in value.items()}
+        if len(named) < len(value):
+            raise ValueError(f"{list(value)}: two of them mean the same class")
         return {name: named[name] for name in order_classes(named)}
 
     @model_validator(mode="after")
@@ -133,6 +134,9 @@ class SceneSettings(Configuration):
         gaussian = isinstance(self.instrument.point_spread, GaussianPointSpread)
         if self.point_spread_factor != 1.0 and not gaussian:
             raise ValueError("point_spread_factor needs a Gaussian point-spread function")
+        names = [channel.name for channel in self.channels]
+        if len(set(names)) < len(names):
+            raise ValueError(f"channels {names}: two of them have one name")
         return self
 
     @property
@@ -157,7 +161,7 @@ class SceneSettings(Configuration):
         """
         return self.instrument.grid(self.num_pixels, self.supersampling)
 
-    @cached_property
+    @property
     def content_hash(self) -> str:
         """Hash of all that decides what is drawn.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +12,65 @@ from torch import Tensor
 
 from darkarcs.errors import DataError
 from darkarcs.objectives import Batch
-from darkarcs.seeding import numpy_generator
+from darkarcs.seeding import numpy_generator, torch_generator
+
+
+@dataclass(frozen=True)
+class TrainingBatch(Batch):
+    """A batch before augmentation, also as teachers see it.
+
+    Attributes
+    ----------
+    views : tuple of torch.Tensor, each of shape (B, C, H', W')
+        The same images by further preprocessings.
+    """
+
+    views: tuple[Tensor, ...] = ()
+
+
+def move_batch(batch: Batch, device: torch.device) -> TrainingBatch:
+    """Move a batch to a device; what is there already is not copied.
+
+    Parameters
+    ----------
+    batch : Batch
+        Anywhere; a plain one has no further views.
+    device : torch.device
+        Where to.
+
+    Returns
+    -------
+    TrainingBatch
+        With all its tensors there.
+    """
+    views = batch.views if isinstance(batch, TrainingBatch) else ()
+    return TrainingBatch(
+        images=batch.images.to(device),
+        labels=batch.labels.to(device),
+        indices=None if batch.indices is None else batch.indices.to(device),
+        views=tuple(view.to(device) for view in views),
+    )
+
+
+def augmentation_generator(seed: int, step: int) -> torch.Generator:
+    """Make the stream that a step's augmentation draws from.
+
+    On the CPU, so that a run's draws do not depend on its device; made anew by each who needs
+    the same draws: the student's images, each teacher's, and the replay of stored answers.
+
+    Parameters
+    ----------
+    seed : int
+        Root seed of the run.
+    step : int
+        Index of the optimizer step.
+
+    Returns
+    -------
+    torch.Generator
+        At its beginning.
+    """
+    return torch_generator(seed, "augmentation", step)
 
 
 class TrainingBatches:
@@ -26,11 +85,13 @@ class TrainingBatches:
     images : torch.Tensor, shape (N, C, H, W), float32
         Preprocessed images.
     labels : torch.Tensor, shape (N,), int64
-        Class indices.
+        Class indices, `darkarcs.objectives.UNLABELLED` where there is none.
     batch_size : int
         Images a batch; more than N is taken as N. An incomplete last batch is left out.
     seed : int
         Root seed.
+    views : sequence of torch.Tensor, each of shape (N, C, H', W')
+        The same images by further preprocessings, for teachers.
 
     Raises
     ------
@@ -38,13 +99,21 @@ class TrainingBatches:
         If there is no image.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        seed: int,
+        views: Sequence[Tensor] = (),
+    ) -> None:
         if len(images) == 0:
             raise DataError("no training images are left after the split")
         self.images = images
         self.labels = labels
         self.batch_size = min(batch_size, len(images))
         self.seed = seed
+        self.views = tuple(views)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -70,11 +139,12 @@ class TrainingBatches:
         """
         return numpy_generator(self.seed, "order", self.epoch).permutation(len(self.images))
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         order = torch.from_numpy(self.order()).to(self.images.device)
         for index in range(len(self)):
             chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
-            yield Batch(self.images[chosen], self.labels[chosen], chosen)
+            views = tuple(view[chosen] for view in self.views)
+            yield TrainingBatch(self.images[chosen], self.labels[chosen], chosen, views=views)
 
 
 class OrderedBatches:
@@ -98,7 +168,7 @@ class OrderedBatches:
     def __len__(self) -> int:
         return -(-len(self.images) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         for start in range(0, len(self.images), self.batch_size):
             stop = start + self.batch_size
-            yield Batch(self.images[start:stop], self.labels[start:stop])
+            yield TrainingBatch(self.images[start:stop], self.labels[start:stop])

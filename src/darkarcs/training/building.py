@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from darkarcs.data import FittedPreprocessing
 from darkarcs.errors import ConfigurationError
 from darkarcs.models import ImageClassifier, apply_finetuning, create_model
-from darkarcs.objectives import Objective, ObjectiveContext, objectives
+from darkarcs.objectives import Objective, ObjectiveContext, TeacherDescription, objectives
 from darkarcs.seeding import derive_seed
 from darkarcs.training.batches import OrderedBatches, TrainingBatches
 from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
+from darkarcs.training.streaming import StreamBatches
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +67,11 @@ def build_model(recipe: Recipe, prepared: TrainingData, num_classes: int) -> Ima
 
 
 def build_objective(
-    recipe: Recipe, prepared: TrainingData, model: ImageClassifier, num_steps: int
+    recipe: Recipe,
+    prepared: TrainingData,
+    model: ImageClassifier,
+    num_steps: int,
+    teacher: TeacherDescription | None = None,
 ) -> Objective:
     """Build the recipe's objective.
 
@@ -78,11 +85,18 @@ def build_objective(
         What will be trained.
     num_steps : int
         Optimizer steps in the run.
+    teacher : TeacherDescription, optional
+        Of the recipe's teachers, if there are any.
 
     Returns
     -------
     Objective
         On the CPU, its own modules seeded.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are teachers, or unlabelled images, that the objective has no use for.
     """
     configuration: Any = recipe.objective
     _, make = objectives[configuration.kind]
@@ -93,15 +107,30 @@ def build_objective(
         image_size=prepared.preprocessing.height,
         num_steps=num_steps,
         seed=recipe.seed,
+        teacher=teacher,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(recipe.seed, "objective weights"))
-        return make(recipe.objective, context)
+        objective = make(recipe.objective, context)
+    if teacher is not None and not objective.uses_teacher:
+        raise ConfigurationError(
+            f"teacher.models names teachers, but the objective '{configuration.kind}' asks none: "
+            "set objective.kind to distillation, or leave teacher.models away"
+        )
+    if prepared.unlabelled and not objective.uses_unlabelled:
+        raise ConfigurationError(
+            f"the objective '{configuration.kind}' cannot learn from unlabelled images: set "
+            "objective.kind to distillation, or leave them away"
+        )
+    return objective
 
 
 def make_batches(
-    recipe: Recipe, prepared: TrainingData, device: torch.device
-) -> tuple[TrainingBatches, OrderedBatches]:
+    recipe: Recipe,
+    prepared: TrainingData,
+    device: torch.device,
+    further: Sequence[FittedPreprocessing] = (),
+) -> tuple[TrainingBatches | StreamBatches, OrderedBatches]:
     """Make the batches of training and validation, on the device.
 
     Parameters
@@ -112,19 +141,32 @@ def make_batches(
         Tensors.
     device : torch.device
         Where they go.
+    further : sequence of FittedPreprocessing
+        By which teachers in the loop see the same images.
 
     Returns
     -------
-    tuple of TrainingBatches and OrderedBatches
+    tuple of TrainingBatches (or StreamBatches) and OrderedBatches
         Training, validation.
     """
     settings = recipe.training
-    training = TrainingBatches(
-        prepared.train_images.to(device),
-        prepared.train_labels.to(device),
-        settings.batch_size,
-        recipe.seed,
-    )
+    training: TrainingBatches | StreamBatches
+    if prepared.stream is not None:
+        training = StreamBatches(
+            prepared.stream,
+            (prepared.preprocessing, *further),
+            recipe.stream.images_per_epoch,
+            settings.batch_size,
+            device,
+        )
+    else:
+        training = TrainingBatches(
+            prepared.train_images.to(device),
+            prepared.train_labels.to(device),
+            settings.batch_size,
+            recipe.seed,
+            [prepared.preprocess_training(preprocessing).to(device) for preprocessing in further],
+        )
     validation = OrderedBatches(
         prepared.validation_images.to(device),
         prepared.validation_labels.to(device),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,8 +13,10 @@ from torch import Tensor, nn
 from darkarcs.data import Augmentation
 from darkarcs.objectives import Batch, Objective, ObjectiveOutput
 from darkarcs.seeding import derive_seed, torch_generator
+from darkarcs.training.batches import TrainingBatch, augmentation_generator, move_batch
 from darkarcs.training.recipe import TrainingSettings
 from darkarcs.training.schedule import parameter_groups, warmup_cosine
+from darkarcs.training.teaching import Teaching
 
 
 class TrainingModule(pl.LightningModule):
@@ -39,6 +40,11 @@ class TrainingModule(pl.LightningModule):
         Optimizer steps in the whole run.
     seed : int
         Root seed.
+
+    Attributes
+    ----------
+    teaching : Teaching or None
+        Where the teachers' answers come from, if there are teachers.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class TrainingModule(pl.LightningModule):
         self.settings = settings
         self.num_steps = num_steps
         self.seed = seed
+        self.teaching: Teaching | None = None
         self.images_seen = 0
         self.token_forwards = 0
         self.epoch_losses: list[Tensor] = []
@@ -69,26 +76,35 @@ class TrainingModule(pl.LightningModule):
         batches: Any = self.trainer.train_dataloader
         batches.set_epoch(self.current_epoch)
 
+    def teach(self, teaching: Teaching) -> None:
+        """Set where the teachers' answers come from, and count what they cost so far.
+
+        Parameters
+        ----------
+        teaching : Teaching
+            In the loop, or stored.
+        """
+        self.teaching = teaching
+        self.token_forwards += teaching.token_forwards_before
+
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
+    ) -> TrainingBatch:
         """Move a batch; it is there already unless the images do not fit the device."""
-        indices = None if batch.indices is None else batch.indices.to(device)
-        return Batch(batch.images.to(device), batch.labels.to(device), indices)
+        return move_batch(batch, device)
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: TrainingBatch, batch_idx: int) -> None:
         """Seed what draws from the global generator (dropout, stochastic depth)."""
         torch.manual_seed(derive_seed(self.seed, "step", self.global_step))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Augment, compute the objective, count what it cost."""
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
+        """Augment, ask the teachers, compute the objective, count what it cost."""
         step = self.global_step
-        # drawn on the CPU, so that a run's draws do not depend on its device
-        generator = torch_generator(self.seed, "augmentation", step)
-        images = self.augmentation.apply(batch.images, generator)
+        images = self.augmentation.apply(batch.images, augmentation_generator(self.seed, step))
+        teacher = None if self.teaching is None else self.teaching.answer(batch, images, step)
         output: ObjectiveOutput = self.objective(
             self.model,
-            replace(batch, images=images),
+            Batch(images, batch.labels, batch.indices, teacher),
             step,
             torch_generator(self.seed, "objective", step),
         )
@@ -109,7 +125,7 @@ class TrainingModule(pl.LightningModule):
         self.validation_logits = []
         self.validation_labels = []
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
         """Keep the logits; the selection callback turns them into an AUC."""
         output = self.model(batch.images)
         self.validation_logits.append(output.logits.float().cpu())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SerializeAsAny, field_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from darkarcs.configuration import Configuration, apply_overrides, read_yaml
 from darkarcs.data import Augmentation, Preprocessing, SplitSettings
@@ -15,6 +15,7 @@ from darkarcs.model_folder import TestTimeAugmentation
 from darkarcs.models import FineTuning
 from darkarcs.objectives import Classification, objectives
 from darkarcs.registry import nearest
+from darkarcs.training.teachers import TeacherSettings
 
 SCHEMA_VERSION = 1
 
@@ -103,6 +104,24 @@ class TrainingSettings(Configuration):
     threads: int | None = Field(default=None, ge=1)
 
 
+class StreamSettings(Configuration):
+    """How an endless stream of simulated lenses is used; see ``scene:`` without ``num``.
+
+    Attributes
+    ----------
+    images_per_epoch : int, default 16384
+        Fresh lenses between two validations.
+    num_validation : int, default 2048
+        Lenses of the validation part, the same at each validation.
+    num_fit : int, default 1024
+        First lenses of the training part, whose statistics become the preprocessing's constants.
+    """
+
+    images_per_epoch: int = Field(default=16384, ge=1)
+    num_validation: int = Field(default=2048, ge=2)
+    num_fit: int = Field(default=1024, ge=2)
+
+
 class Recipe(Configuration):
     """A whole run.
 
@@ -119,8 +138,12 @@ class Recipe(Configuration):
     test_time_augmentation : {"none", "dihedral"}, default "none"
         How the released model predicts: one view, or the mean over the eight rotations and
         reflections. Written into the model folder; selection while training uses one view.
-    split, preprocessing, augmentation, model, fine_tuning, objective, training
-        The parts; see their classes.
+    unlabelled : {"none", "rest"}, default "none"
+        Whether a few-label run (``split.num_per_class``) also learns, without their labels, from
+        the rest of the training split.
+    split, stream, preprocessing, augmentation, model, fine_tuning, teacher, objective, training
+        The parts; see their classes. ``split`` divides a set of images, ``stream`` is for data
+        without end.
     """
 
     schema_version: Literal[1] = 1
@@ -128,13 +151,22 @@ class Recipe(Configuration):
     description: str = ""
     seed: int = 0
     test_time_augmentation: TestTimeAugmentation = "none"
+    unlabelled: Literal["none", "rest"] = "none"
     split: SplitSettings = SplitSettings()
+    stream: StreamSettings = StreamSettings()
     preprocessing: Preprocessing = Preprocessing()
     augmentation: Augmentation = Augmentation()
     model: ModelSettings
     fine_tuning: FineTuning = FineTuning()
+    teacher: TeacherSettings = TeacherSettings()
     objective: SerializeAsAny[Configuration] = Classification()
     training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _rest_of_few(self) -> Recipe:
+        if self.unlabelled == "rest" and self.split.num_per_class is None:
+            raise ValueError("unlabelled: rest needs split.num_per_class, or nothing is left over")
+        return self
 
     @field_validator("objective", mode="before")
     @classmethod

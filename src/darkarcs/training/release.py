@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from darkarcs.data import LensImages
@@ -27,6 +30,7 @@ from darkarcs.training.convergence import has_converged
 from darkarcs.training.module import TrainingModule
 from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
+from darkarcs.training.teachers import Teacher, describe_teachers
 
 VALIDATION_PREDICTIONS = "validation_predictions.csv"
 
@@ -40,6 +44,7 @@ def write_trained_model(
     selection: Selection,
     module: TrainingModule,
     device: str,
+    teachers: Sequence[Teacher] = (),
 ) -> Path:
     """Write the model folder of a finished run, and its predictions of the validation split.
 
@@ -61,6 +66,8 @@ def write_trained_model(
         Holds the counters.
     device : str
         Where it was trained.
+    teachers : sequence of Teacher
+        Who taught it.
 
     Returns
     -------
@@ -99,18 +106,19 @@ def write_trained_model(
             "num_images": len(images),
             "class_counts": images.class_counts(),
             "num_skipped": len(images.manifest.get("skipped", [])),
+            **_describe_unlabelled(run, prepared),
+            **_describe_stream(recipe, prepared),
         },
-        provenance=_provenance(run, recipe, model, selection, module, device),
+        provenance={
+            **_provenance(run, recipe, model, selection, module, device),
+            **_describe_teaching(teachers, images, prepared, module),
+        },
     )
-    seen = {
-        name: short_identities(part.metadata["identity"])
-        for name, part in (("train", prepared.train), ("validation", prepared.validation))
-    }
     # before the model folder, whose presence says that the run is finished; a run that was cut
     # off here wrote the same file
     (out / VALIDATION_PREDICTIONS).unlink(missing_ok=True)
     write_predictions(predictions, out / VALIDATION_PREDICTIONS)
-    path = write_model_folder(out / "model", model, description, seen)
+    path = write_model_folder(out / "model", model, description, _seen(prepared))
     read_model_folder(path)  # what cannot be read back must not wait for its user
     return path
 
@@ -139,6 +147,50 @@ def _validation_predictions(
         split="validation",
         model_hash="",
     )
+
+
+def _seen(prepared: TrainingData) -> dict[str, NDArray[np.int64]]:
+    seen = {
+        "train": short_identities(prepared.train.metadata["identity"]),
+        "validation": short_identities(prepared.validation.metadata["identity"]),
+    }
+    if prepared.unlabelled:
+        identities = prepared.train_identities[len(prepared.train) :]
+        seen["unlabelled"] = short_identities(identities)
+    return seen
+
+
+def _describe_unlabelled(run: dict[str, Any], prepared: TrainingData) -> dict[str, Any]:
+    if not prepared.unlabelled:
+        return {}
+    return {
+        "unlabelled": {
+            "uri": Path(run["unlabelled"]).name if "unlabelled" in run else None,
+            "num_images": [len(part) for part in prepared.unlabelled],
+            "content_hashes": [part.content_hash for part in prepared.unlabelled],
+        }
+    }
+
+
+def _describe_stream(recipe: Recipe, prepared: TrainingData) -> dict[str, Any]:
+    if prepared.stream is None:
+        return {}
+    return {
+        "stream": {
+            "identity": prepared.stream.identity,
+            **prepared.stream.manifest,
+            **recipe.stream.model_dump(mode="json"),
+        }
+    }
+
+
+def _describe_teaching(
+    teachers: Sequence[Teacher], images: LensImages, prepared: TrainingData, module: TrainingModule
+) -> dict[str, Any]:
+    if module.teaching is None:
+        return {}
+    records = describe_teachers(teachers, images, prepared.splits)
+    return {"teaching": {"teachers": records, **module.teaching.describe()}}
 
 
 def _provenance(

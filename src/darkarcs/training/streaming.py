@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import torch
 
 from darkarcs.data import FittedPreprocessing
 from darkarcs.data.streams import LensStream
-from darkarcs.objectives import Batch
+from darkarcs.training.batches import TrainingBatch
 
 
 class StreamBatches:
@@ -23,8 +22,8 @@ class StreamBatches:
     ----------
     stream : LensStream
         Where the lenses come from.
-    preprocessing : FittedPreprocessing
-        Applied to each batch.
+    preprocessings : sequence of FittedPreprocessing
+        The model's own, then those by which teachers see the same images.
     images_per_epoch : int
         Lenses between two validations.
     batch_size : int
@@ -36,13 +35,13 @@ class StreamBatches:
     def __init__(
         self,
         stream: LensStream,
-        preprocessing: FittedPreprocessing,
+        preprocessings: Sequence[FittedPreprocessing],
         images_per_epoch: int,
         batch_size: int,
         device: torch.device,
     ) -> None:
         self.stream = stream
-        self.preprocessing = preprocessing
+        self.preprocessings = tuple(preprocessings)
         self.images_per_epoch = images_per_epoch
         self.batch_size = min(batch_size, images_per_epoch)
         self.device = device
@@ -61,7 +60,7 @@ class StreamBatches:
         """
         self.epoch = epoch
 
-    def batch(self, index: int) -> Batch:
+    def batch(self, index: int) -> TrainingBatch:
         """Make one batch of the current epoch.
 
         Parameters
@@ -71,19 +70,22 @@ class StreamBatches:
 
         Returns
         -------
-        Batch
+        TrainingBatch
             On the device; ``indices`` are positions in the stream.
         """
         start = self.epoch * self.images_per_epoch + index * self.batch_size
         images, labels = self.stream.batch(start, self.batch_size, self.device)
-        ready = self.preprocessing.apply(images, self.stream.pixel_scale)
-        return Batch(
-            torch.from_numpy(ready).to(self.device),
-            torch.from_numpy(labels).to(self.device),
-            torch.from_numpy(np.arange(start, start + self.batch_size)).to(self.device),
+        scale = self.stream.pixel_scale
+        ready, *views = (
+            torch.from_numpy(preprocessing.apply(images, scale)).to(self.device)
+            for preprocessing in self.preprocessings
+        )
+        indices = torch.arange(start, start + self.batch_size, device=self.device)
+        return TrainingBatch(
+            ready, torch.from_numpy(labels).to(self.device), indices, views=tuple(views)
         )
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         # one thread, so that the stream is asked for one batch at a time and in order
         with ThreadPoolExecutor(max_workers=1) as producer:
             upcoming = producer.submit(self.batch, 0)

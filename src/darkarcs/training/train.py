@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 import pytorch_lightning as pl
 import torch
-import yaml
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from safetensors.torch import load_file
 
 from darkarcs import data
+from darkarcs.data.streams import open_stream
 from darkarcs.devices import choose_device, choose_precision
-from darkarcs.errors import ConfigurationError, OutputExistsError, require_new
-from darkarcs.evaluation.provenance import command_line
-from darkarcs.model_folder import DESCRIPTION
-from darkarcs.models import merge_lora
+from darkarcs.errors import require_new
+from darkarcs.models import ImageClassifier, merge_lora
+from darkarcs.training.batches import OrderedBatches, TrainingBatches
 from darkarcs.training.building import build_model, build_objective, make_batches
 from darkarcs.training.callbacks import Patience, Selection, weight_averaging
 from darkarcs.training.loggers import make_loggers, quiet_lightning
 from darkarcs.training.module import TrainingModule
-from darkarcs.training.preparation import prepare
+from darkarcs.training.preparation import (
+    TrainingData,
+    prepare,
+    prepare_stream,
+    refuse_with_stream,
+)
 from darkarcs.training.recipe import Recipe
 from darkarcs.training.release import write_trained_model
+from darkarcs.training.run_files import describe_run, open_run, record_run
+from darkarcs.training.streaming import StreamBatches
+from darkarcs.training.teaching_plan import AnswerStore, TeachingPlan, plan_teaching
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +69,7 @@ def train(
     data_uri: str,
     out: Path,
     *,
+    unlabelled_uri: str | None = None,
     resume: bool = False,
     skip_bad: bool = False,
     device: str = "auto",
@@ -73,16 +79,21 @@ def train(
 
     Writes into ``out``: ``recipe.yaml`` (resolved), ``run.json`` (command, data hash),
     ``history.csv`` (one line an epoch), ``checkpoints/`` (to resume),
-    ``best-epoch=N.safetensors``, ``validation_predictions.csv`` and, when done, ``model/``.
+    ``best-epoch=N.safetensors``, ``validation_predictions.csv``, a file of stored teachers'
+    answers if the recipe asks for one and names none, and, when done, ``model/``.
 
     Parameters
     ----------
     recipe : Recipe
         What to do.
     data_uri : str
-        Labelled images: anything that `darkarcs.data.open` reads.
+        Labelled images: anything that `darkarcs.data.open` reads; or a ``scene:`` without
+        ``num``, whose lenses are simulated while the model trains and never shown twice.
     out : pathlib.Path
         A new folder; with ``resume`` that of a run that was cut off.
+    unlabelled_uri : str, optional
+        Further images for an objective that learns without labels; labels that they have are
+        thrown away.
     resume : bool, default False
         Go on from the last checkpoint. On a CPU with a fixed number of threads the result is
         that of an uninterrupted run, bit for bit.
@@ -102,40 +113,51 @@ def train(
     ------
     DarkarcsError
         Bad data, a recipe that does not fit them, output that exists, or a resumed run whose
-        recipe or data changed.
+        recipe, data or teachers changed.
     """
     out = Path(out)
     chosen = choose_device(device)
-    checkpoint = _open_run(recipe, out) if resume else None
+    checkpoint = open_run(recipe, out) if resume else None
     if not resume:
         require_new(out)
     if recipe.training.threads is not None:
         torch.set_num_threads(recipe.training.threads)
-    images = data.open(data_uri, skip_bad=skip_bad)
-    prepared = prepare(images, recipe)
-    model = build_model(recipe, prepared, len(images.class_names))
-    training, validation = make_batches(recipe, prepared, chosen)
-    num_steps = recipe.training.epochs * len(training)
-    module = TrainingModule(
-        model,
-        build_objective(recipe, prepared, model, num_steps),
-        recipe.augmentation,
-        recipe.training,
-        num_steps=num_steps,
-        seed=recipe.seed,
-    )
+    further = None
+    if unlabelled_uri is not None:
+        further = data.open(unlabelled_uri, skip_bad=skip_bad, labelled=False)
+    stream = open_stream(data_uri)
+    if stream is None:
+        images = data.open(data_uri, skip_bad=skip_bad)
+        prepared = prepare(images, recipe, further)
+    else:
+        refuse_with_stream(recipe, further)
+        prepared = prepare_stream(stream, recipe)
+        images = prepared.validation
+    plan = plan_teaching(recipe, prepared, images.class_names)
+    module, training, validation = _build(recipe, prepared, plan, images.class_names, chosen)
+    store = None
+    if plan is not None and not plan.in_loop:
+        store = AnswerStore(plan, recipe, prepared, images.class_names, out)
     selection = Selection(out)
     with quiet_lightning():
         trainer = _trainer(recipe, module.num_steps, out, chosen, selection, progress)
         # last, so that nothing is left behind by what cannot be trained
-        _record(recipe, out, data_uri, images.content_hash, resume)
+        made_from = describe_run(data_uri, images, unlabelled_uri, further, plan)
+        record_run(recipe, out, made_from, resume)
+        if store is not None:
+            module.teach(store.open(chosen, progress))
         try:
             trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
+    model = module.model
+    assert isinstance(model, ImageClassifier)
     model.load_state_dict(load_file(selection.best_path))
     merge_lora(model)
-    write_trained_model(out, model, recipe, images, prepared, selection, module, str(chosen))
+    teachers = () if plan is None else plan.teachers
+    write_trained_model(
+        out, model, recipe, images, prepared, selection, module, str(chosen), teachers
+    )
     return TrainedRun(
         directory=out,
         model=out / "model",
@@ -144,6 +166,32 @@ def train(
         images_seen=module.images_seen,
         wall_time=selection.wall_time,
     )
+
+
+def _build(
+    recipe: Recipe,
+    prepared: TrainingData,
+    plan: TeachingPlan | None,
+    class_names: tuple[str, ...],
+    device: torch.device,
+) -> tuple[TrainingModule, TrainingBatches | StreamBatches, OrderedBatches]:
+    model = build_model(recipe, prepared, len(class_names))
+    further = plan.further if plan is not None and plan.in_loop else ()
+    training, validation = make_batches(recipe, prepared, device, further)
+    num_steps = recipe.training.epochs * len(training)
+    described = None if plan is None else plan.describe()
+    objective = build_objective(recipe, prepared, model, num_steps, described)
+    module = TrainingModule(
+        model,
+        objective,
+        recipe.augmentation,
+        recipe.training,
+        num_steps=num_steps,
+        seed=recipe.seed,
+    )
+    if plan is not None and plan.in_loop:
+        module.teach(plan.teach(objective.teacher_captures, recipe.seed, device))
+    return module, training, validation
 
 
 def _trainer(
@@ -185,48 +233,3 @@ def _trainer(
         log_every_n_steps=10,
         default_root_dir=out,
     )
-
-
-def _open_run(recipe: Recipe, out: Path) -> Path | None:
-    """Check that a run can go on, and find its last checkpoint (None: before the first)."""
-    file = out / "recipe.yaml"
-    if not file.is_file() or not (out / "run.json").is_file():
-        raise ConfigurationError(f"{out}: there is no run to resume; leave --resume away")
-    if (out / "model" / DESCRIPTION).exists():
-        raise OutputExistsError(out / "model")
-    if Recipe.parse(yaml.safe_load(file.read_text(encoding="utf-8")), str(file)) != recipe:
-        raise ConfigurationError(
-            f"{out}: was begun with another recipe; resume with {file} and without --set"
-        )
-    checkpoints = sorted((out / "checkpoints").glob("epoch=*.ckpt"), key=_epoch, reverse=True)
-    return next((path for path in checkpoints if _is_whole(path)), None)
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Tell whether a kill cut the file short: checkpoints are zip archives with checksums."""
-    try:
-        with ZipFile(checkpoint) as archive:
-            return archive.testzip() is None
-    except (BadZipFile, OSError):
-        return False
-
-
-def _epoch(checkpoint: Path) -> int:
-    return int(checkpoint.stem.removeprefix("epoch="))
-
-
-def _record(recipe: Recipe, out: Path, uri: str, content_hash: str, resume: bool) -> None:
-    file = out / "run.json"
-    if resume:
-        recorded = json.loads(file.read_text(encoding="utf-8"))["data_hash"]
-        if recorded != content_hash:
-            raise ConfigurationError(
-                f"{uri}: holds other images than the run in {out} began with; "
-                "resume with the same data or start anew"
-            )
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-    (out / "recipe.yaml").write_text(text, encoding="utf-8")
-    record = {"command": command_line(), "data": uri, "data_hash": content_hash}
-    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

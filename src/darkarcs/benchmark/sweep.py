@@ -1,0 +1,267 @@
+"""Sweeps: arms of a comparison trained at equal cost, each with its own learning rate."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from darkarcs import data
+from darkarcs.benchmark.sweep_rows import SweepRow, write_sweep
+from darkarcs.configuration import Configuration, read_yaml
+from darkarcs.data import LensImages, SplitSettings, divide
+from darkarcs.errors import ConfigurationError, require_new
+from darkarcs.evaluation import evaluate_predictions
+from darkarcs.inference import Predictor
+from darkarcs.inference.filing import TEST_LOG, log_evaluation
+from darkarcs.model_folder import read_description
+from darkarcs.training import Recipe, load_recipe, train
+from darkarcs.training.cost import token_forwards_per_image
+from darkarcs.training.preparation import prepare
+
+logger = logging.getLogger(__name__)
+
+#: Images that measure an arm without being looked at while it trains, and without the test split.
+DEVELOPMENT = "development"
+
+
+class Sweep(Configuration):
+    """A comparison of arms.
+
+    Attributes
+    ----------
+    schema_version : 1
+        Of these keys.
+    name, description : str
+        Name of the results; one line for people.
+    recipe : str
+        The base, relative to the sweep's file.
+    common : tuple of str
+        Overrides of every arm, each ``a.b=c``.
+    arms : dict of str to tuple of str
+        Overrides of each arm; the first arm is the plain one.
+    budget_images : int
+        Images that the plain arm sees; every arm spends as many token-forwards, teachers and
+        decoders included.
+    seeds : tuple of int
+        Of weights, order, augmentation and the draw of labels.
+    num_per_class : tuple of int
+        Labels a class, those that select included; empty for all labels.
+    learning_rates : tuple of float
+        Each arm is trained with every one, and its own validation images choose; empty for the
+        recipe's.
+    measured_on : {"development", "test"}
+        ``development``: the validation split of the whole set less the images that the run
+        itself has. A screen that chooses arms must use it; each look at ``test`` is logged.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    description: str = ""
+    recipe: str
+    common: tuple[str, ...] = ()
+    arms: dict[str, tuple[str, ...]] = Field(min_length=1)
+    budget_images: int = Field(gt=0)
+    seeds: tuple[int, ...] = (0,)
+    num_per_class: tuple[int, ...] = ()
+    learning_rates: tuple[float, ...] = ()
+    measured_on: Literal["development", "test"] = "development"
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Read a sweep.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A YAML file.
+
+    Returns
+    -------
+    Sweep
+        Its recipe as an absolute path.
+
+    Raises
+    ------
+    ConfigurationError
+        One line: which key is wrong.
+    """
+    sweep = Sweep.parse(read_yaml(path), str(path))
+    return sweep.model_copy(update={"recipe": str(path.parent / sweep.recipe)})
+
+
+def run_sweep(
+    sweep: Sweep,
+    data_uri: str,
+    out: Path,
+    *,
+    overrides: tuple[str, ...] = (),
+    results: Path | None = None,
+    device: str = "auto",
+    progress: Callable[[str], None] | None = None,
+) -> list[SweepRow]:
+    """Train and measure every arm; what is finished in ``out`` is not trained again.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        What to compare.
+    data_uri : str
+        Labelled images.
+    out : pathlib.Path
+        Folder of the runs; may hold the beginning of the same sweep.
+    overrides : tuple of str
+        More overrides of every arm, for paths and threads of this machine.
+    results : pathlib.Path, optional
+        Folder of results: gets ``sweeps/NAME.json`` and lines in the log of test evaluations.
+    device : str, default "auto"
+        Where to train.
+    progress : callable, optional
+        Told what comes next.
+
+    Returns
+    -------
+    list of SweepRow
+        One for each arm, number of labels and seed.
+
+    Raises
+    ------
+    DarkarcsError
+        As `darkarcs.training.train`; also where the result exists.
+    """
+    target = None if results is None else results / "sweeps" / f"{sweep.name}.json"
+    if target is not None:
+        require_new(target)
+    images = data.open(data_uri)
+    rows = []
+    for labels in sweep.num_per_class or (None,):
+        epochs = _epochs(sweep, images, labels, overrides)
+        for seed in sweep.seeds:
+            for arm in sweep.arms:
+                if progress is not None:
+                    progress(f"{arm}, {labels or 'all'} labels, seed {seed}")
+                folder = out / arm / f"labels-{labels or 'all'}-seed-{seed}"
+                recipe = _recipe(sweep, arm, labels, seed, (*overrides, *epochs[arm]))
+                model = _best_of_rates(sweep, recipe, data_uri, folder, device)
+                rows.append(_measure(sweep, arm, labels, seed, model, images, results))
+                logger.info("%s: AUC %.4f on %s", folder, rows[-1].auc, sweep.measured_on)
+    if target is not None:
+        write_sweep(rows, sweep.model_dump(mode="json"), images.content_hash, target)
+    return rows
+
+
+def _recipe(
+    sweep: Sweep, arm: str, labels: int | None, seed: int, overrides: tuple[str, ...]
+) -> Recipe:
+    few = () if labels is None else (f"split.num_per_class={labels}", f"split.subset_seed={seed}")
+    named = (f"name={sweep.name}-{arm}", f"seed={seed}")
+    return load_recipe(sweep.recipe, [*sweep.common, *sweep.arms[arm], *named, *few, *overrides])
+
+
+def _epochs(
+    sweep: Sweep, images: LensImages, labels: int | None, overrides: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Epochs with which each arm spends what the plain one does."""
+    costs, lengths = {}, {}
+    for arm in sweep.arms:
+        recipe = _recipe(sweep, arm, labels, sweep.seeds[0], overrides)
+        prepared = prepare(images, recipe)
+        size = min(recipe.training.batch_size, len(prepared.train_images))
+        lengths[arm] = len(prepared.train_images) // size * size
+        costs[arm] = token_forwards_per_image(recipe, prepared)
+    budget = sweep.budget_images * costs[next(iter(sweep.arms))]
+    if not budget:  # models without tokens: as many images
+        return {
+            arm: (f"training.epochs={max(1, round(sweep.budget_images / length))}",)
+            for arm, length in lengths.items()
+        }
+    return {
+        arm: (f"training.epochs={max(1, round(budget / costs[arm] / lengths[arm]))}",)
+        for arm in sweep.arms
+    }
+
+
+def _best_of_rates(sweep: Sweep, recipe: Recipe, data_uri: str, folder: Path, device: str) -> Path:
+    """Train with each learning rate; the run's own validation images choose."""
+    runs: list[tuple[float, float, Path]] = []
+    for rate in sweep.learning_rates or (recipe.training.learning_rate,):
+        run = folder / f"rate-{rate:g}"
+        if not (run / "model" / "model.json").exists():
+            values = recipe.model_dump(mode="json")
+            values["training"] = {**values["training"], "learning_rate": rate}
+            begun = (run / "recipe.yaml").exists()
+            train(Recipe.parse(values, recipe.name), data_uri, run, resume=begun, device=device)
+        curve: list[dict[str, Any]] = read_description(run / "model").provenance["learning_curve"]
+        best = max((point["validation_auc"], -point["validation_loss"]) for point in curve)
+        runs.append((*best, run / "model"))
+    return max(runs)[2]
+
+
+def _measure(
+    sweep: Sweep,
+    arm: str,
+    labels: int | None,
+    seed: int,
+    model: Path,
+    images: LensImages,
+    results: Path | None,
+) -> SweepRow:
+    description = read_description(model)
+    settings = SplitSettings.parse(description.split["settings"], "split")
+    splits = divide(images, settings)
+    if sweep.measured_on == DEVELOPMENT:
+        whole = divide(images, settings.model_copy(update={"num_per_class": None}))["validation"]
+        chosen = np.setdiff1d(whole, np.concatenate([splits["train"], splits["validation"]]))
+        if not len(chosen):  # all labels: what selects is all there is
+            chosen = whole
+    else:
+        chosen = splits["test"]
+    if not len(chosen):
+        raise ConfigurationError(f"{sweep.name}: no images are left to measure on")
+    predictions = Predictor(model).predict(images.select(chosen), sweep.measured_on)
+    evaluation = evaluate_predictions(predictions)
+    if sweep.measured_on == "test" and results is not None:
+        log_evaluation(results / TEST_LOG, f"{description.name}-{seed}", evaluation, predictions)
+    provenance = description.provenance
+    return SweepRow(
+        arm=arm,
+        num_per_class=labels,
+        seed=seed,
+        learning_rate=provenance["recipe"]["training"]["learning_rate"],
+        auc=evaluation["auc"]["macro"],
+        auc_interval=tuple(evaluation["auc"]["interval"]),
+        num_images=len(chosen),
+        images_seen=provenance["images_seen"],
+        token_forwards=provenance["token_forwards"],
+        optimizer_steps=int(provenance["learning_curve"][-1]["step"]),
+        wall_time=provenance["wall_time"],
+        converged=provenance.get("converged", True),
+        model_hash=predictions.model_hash,
+        recipe=provenance["recipe"],
+        learning_curve=[
+            {key: point[key] for key in ("images_seen", "validation_auc", "validation_loss")}
+            for point in provenance["learning_curve"]
+        ],
+    )
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of a sweep's result.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        ``results/sweeps/NAME.json``.
+
+    Returns
+    -------
+    list of dict
+        As `SweepRow`.
+    """
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return rows

@@ -1,0 +1,175 @@
+"""What a sweep measured, and its summary: mean over seeds with a paired interval."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from scipy.stats import t as student
+
+from darkarcs.evaluation.files import write_new
+from darkarcs.evaluation.provenance import (
+    command_line,
+    describe_machine,
+    git_commit,
+    package_version,
+)
+
+
+class SweepRow(BaseModel):
+    """One arm, number of labels and seed.
+
+    Attributes
+    ----------
+    arm : str
+        Which.
+    num_per_class : int, optional
+        Labels a class; None for all.
+    seed : int
+        Of the run and of the draw of labels.
+    learning_rate : float
+        The one that the run's own validation images chose.
+    auc, auc_interval : float, and tuple of float
+        Macro AUC and its 95 % interval over images.
+    num_images : int
+        Measured on.
+    images_seen, token_forwards, optimizer_steps : int
+        What the training cost.
+    wall_time : float, seconds
+        What it took.
+    converged : bool
+        Whether validation had levelled off.
+    model_hash : str
+        Of the weights.
+    recipe : dict
+        As resolved.
+    learning_curve : list of dict
+        Images seen, validation AUC and loss, epoch by epoch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arm: str
+    num_per_class: int | None
+    seed: int
+    learning_rate: float
+    auc: float
+    auc_interval: tuple[float, float]
+    num_images: int
+    images_seen: int
+    token_forwards: int
+    optimizer_steps: int
+    wall_time: float
+    converged: bool
+    model_hash: str
+    recipe: dict[str, Any]
+    learning_curve: list[dict[str, Any]]
+
+
+def write_sweep(
+    rows: list[SweepRow], configuration: dict[str, Any], data_hash: str, path: Path
+) -> Path:
+    """Write the result of a sweep, once.
+
+    Parameters
+    ----------
+    rows : list of SweepRow
+        What was measured.
+    configuration : dict
+        The sweep.
+    data_hash : str
+        Of the data set.
+    path : pathlib.Path
+        A new file.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    content = {
+        "configuration": configuration,
+        "command": command_line(),
+        "version": package_version(),
+        "commit": git_commit(),
+        "machine": describe_machine(),
+        "data_hash": data_hash,
+        "summary": summarize([row.model_dump(mode="json") for row in rows]),
+        "rows": [row.model_dump(mode="json") for row in rows],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_new(path, (json.dumps(content, indent=1) + "\n").encode())
+    return path
+
+
+def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Average over seeds, and compare each arm with the first, seed by seed.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As `SweepRow`.
+
+    Returns
+    -------
+    list of dict
+        For each number of labels and arm: ``auc`` (mean), ``spread`` (standard deviation over
+        seeds), ``difference`` (mean difference from the first arm), ``difference_interval`` (95 %,
+        Student's t over seeds; None with one seed), ``throughput`` (training images / s).
+
+    Examples
+    --------
+    >>> rows = [
+    ...     {"arm": arm, "num_per_class": 10, "seed": seed, "auc": auc, "images_seen": 10,
+    ...      "wall_time": 2.0, "converged": True}
+    ...     for arm, seed, auc in (("plain", 0, 0.8), ("plain", 1, 0.9), ("new", 0, 0.85),
+    ...                            ("new", 1, 0.94))
+    ... ]
+    >>> [(row["arm"], round(row["difference"], 3)) for row in summarize(rows)]
+    [('plain', 0.0), ('new', 0.045)]
+    """
+    summary = []
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    for labels in dict.fromkeys(row["num_per_class"] for row in rows):
+        areas = {
+            arm: {
+                row["seed"]: row["auc"]
+                for row in rows
+                if row["arm"] == arm and row["num_per_class"] == labels
+            }
+            for arm in arms
+        }
+        for arm in arms:
+            mine = [r for r in rows if r["arm"] == arm and r["num_per_class"] == labels]
+            plain = areas[arms[0]]
+            differences = [auc - plain[seed] for seed, auc in areas[arm].items() if seed in plain]
+            summary.append(
+                {
+                    "num_per_class": labels,
+                    "arm": arm,
+                    "seeds": len(mine),
+                    "auc": float(np.mean([row["auc"] for row in mine])),
+                    "spread": float(np.std([r["auc"] for r in mine], ddof=1))
+                    if len(mine) > 1
+                    else None,
+                    "difference": float(np.mean(differences)) if differences else None,
+                    "difference_interval": _interval(differences),
+                    "throughput": float(
+                        np.median([row["images_seen"] / row["wall_time"] for row in mine])
+                    ),
+                    "converged": sum(row["converged"] for row in mine),
+                }
+            )
+    return summary
+
+
+def _interval(differences: list[float]) -> list[float] | None:
+    if len(differences) < 2 or not np.any(differences):
+        return None
+    mean = float(np.mean(differences))
+    error = float(np.std(differences, ddof=1)) / np.sqrt(len(differences))
+    half = float(student.ppf(0.975, len(differences) - 1)) * error
+    return [mean - half, mean + half]

@@ -1,0 +1,5 @@
+"""The parts of iterative erasing: what goes, what takes its place, and the losses, one each."""
+
+from darkarcs.objectives.erasing.settings import DecoderSettings, ErasingWeights, IterativeErasing
+
+__all__ = ["DecoderSettings", "ErasingWeights", "IterativeErasing"]

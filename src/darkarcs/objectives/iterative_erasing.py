@@ -1,0 +1,237 @@
+"""Iterative erasing: parts of the image go, round by round, and the model still has to answer.
+
+References
+----------
+.. [1] Wei et al. 2017, CVPR, arXiv:1703.08448: adversarial erasing.
+.. [2] Kakogeorgiou et al. 2022, ECCV, arXiv:2203.12719: masking by attention, hints.
+.. [3] He et al. 2022, CVPR, arXiv:2111.06377: reconstruction of masked patches.
+.. [4] Singh et al. 2018, arXiv:1811.02545: random patches (hide-and-seek).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from darkarcs.objectives.classification import class_weights
+from darkarcs.objectives.contract import (
+    UNLABELLED,
+    Batch,
+    Objective,
+    ObjectiveContext,
+    ObjectiveOutput,
+    objectives,
+)
+from darkarcs.objectives.erasing.decoder import ReconstructionDecoder
+from darkarcs.objectives.erasing.layout import find_layout
+from darkarcs.objectives.erasing.losses import (
+    classification_loss,
+    consistency_loss,
+    cut_patches,
+    reconstruction_loss,
+    remaining_probability,
+    visible_attention,
+)
+from darkarcs.objectives.erasing.moving_average import MovingAverage, batch_statistics_kept
+from darkarcs.objectives.erasing.rounds import ErasingRounds, Round
+from darkarcs.objectives.erasing.schedule import erased_counts
+from darkarcs.objectives.erasing.settings import IterativeErasing
+
+
+class IterativeErasingObjective(Objective):
+    r"""Classify the whole image and what is left of it, reconstruct what went, stay consistent.
+
+    .. math:: L = \lambda_c \frac{\sum_{r=0}^{K} \omega_r g_r L^c_r}{\sum_{r=0}^{K} \omega_r g_r}
+              + \frac{\lambda_r}{|R|} \sum_{r \in R} L^r_r
+              + \frac{\lambda_k}{K} \sum_{r=1}^{K} L^k_r
+
+    with the losses of `darkarcs.objectives.erasing.losses` in each round `r`, the rounds'
+    weights :math:`\omega_r`, the rounds `R` that are reconstructed and, under
+    ``guard: anneal``, :math:`g_r = 1 - t` for the share `t` of the run that lies behind
+    (:math:`g_r = 1` otherwise, and for the whole image).
+
+    Where a model has a distillation token, the cross-entropy and the consistency are means over
+    its two heads, as in `ClassificationObjective`.
+
+    Parameters
+    ----------
+    configuration : IterativeErasing
+        What goes, what takes its place, and the weights of the losses.
+    context : ObjectiveContext
+        The model's shapes and the length of the run.
+
+    Raises
+    ------
+    ModelError
+        If the model lacks something that the configuration needs.
+
+    References
+    ----------
+    The module names the sources of the parts.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, configuration: IterativeErasing, context: ObjectiveContext) -> None:
+        super().__init__()
+        self.configuration = c = configuration
+        self.num_steps = max(1, context.num_steps)
+        self.uses_unlabelled = c.learns_without_labels
+        self.layout = find_layout(context.model, c, context.in_channels, context.image_size)
+        weights = class_weights(c.class_weights, context.class_counts)
+        self.register_buffer("weights", weights, persistent=False)
+        self.decoder: ReconstructionDecoder | None = None
+        if c.weights.reconstruction and c.num_rounds:
+            self.decoder = ReconstructionDecoder(
+                self.layout.width,
+                self.layout.num_patches,
+                context.in_channels * self.layout.patch_size**2,
+                **c.decoder.model_dump(),
+            )
+        self.average: MovingAverage | None = None
+        if c.needs_attention and c.attention_of == "average":
+            self.average = MovingAverage(context.model, c.average_decay)
+
+    @property
+    def is_self_supervised(self) -> bool:
+        """Whether no label is used, so that no validation AUC can choose the weights."""
+        return self.configuration.is_self_supervised
+
+    def forward(
+        self, model: nn.Module, batch: Batch, step: int, generator: torch.Generator
+    ) -> ObjectiveOutput:
+        """Compute the losses of one step; see `Objective.forward`."""
+        c = self.configuration
+        progress = min(1.0, step / self.num_steps)
+        labels = torch.full_like(batch.labels, UNLABELLED) if c.is_self_supervised else batch.labels
+        if self.average is not None and self.training:
+            self.average.update(model, step)
+        rows = self._draw_rows(len(labels), generator).to(labels.device)
+        runner = ErasingRounds(c, self.layout, model, self.average, generator)
+        round_weights = self._round_weights(progress)
+        has_loss = c.weights.classification * round_weights[0] > 0
+        output, attention = runner.see_whole(batch.images, labels, rows, has_loss)
+        whole = Round(None, output.logits, output.distillation_logits)
+        images, chosen = batch.images[rows], labels[rows]
+        rounds: list[Round] = []
+        if c.num_rounds:
+            with batch_statistics_kept(model):
+                rounds = runner.run(images, chosen, attention, self._counts(progress))
+        reference = whole.select(rows)
+        losses: list[Tensor] = []
+        parts: dict[str, Tensor] = {}
+        if c.weights.classification:
+            by_round = [self._cross_entropy(whole, labels, None)]
+            for found in rounds:
+                evidence = self._evidence(found, reference, chosen, attention)
+                by_round.append(self._cross_entropy(found, chosen, evidence))
+            losses.append(c.weights.classification * _weighted_mean(by_round, round_weights))
+            parts["classification"] = by_round[0].detach()
+            if rounds:
+                parts["classification_erased"] = torch.stack(by_round[1:]).detach().mean()
+        if c.weights.consistency and rounds:
+            loss = torch.stack([_consistency(found, reference) for found in rounds]).mean()
+            losses.append(c.weights.consistency * loss)
+            parts["consistency"] = loss.detach()
+        if self.decoder is not None:
+            loss = self._reconstruction(self.decoder, images, rounds)
+            losses.append(c.weights.reconstruction * loss)
+            parts["reconstruction"] = loss.detach()
+            decoded = sum(found.tokens is not None for found in rounds)
+            runner.token_forwards += decoded * len(images) * self.layout.num_patches
+        total = torch.stack(losses).sum()
+        return ObjectiveOutput(total, parts, whole.logits.detach(), runner.token_forwards)
+
+    def _draw_rows(self, num_images: int, generator: torch.Generator) -> Tensor:
+        share = self.configuration.erased_images
+        if share == 1 or not self.configuration.num_rounds:
+            return torch.arange(num_images)
+        count = max(1, int(share * num_images + 0.5))
+        order = torch.randperm(num_images, generator=generator, device=generator.device)
+        return order[:count].sort().values
+
+    def _round_weights(self, progress: float) -> list[float]:
+        c = self.configuration
+        first, *later = c.round_weights or [1.0] * (c.num_rounds + 1)
+        anneal = 1 - progress if c.guard == "anneal" else 1.0
+        return [first, *(anneal * weight for weight in later)]
+
+    def _counts(self, progress: float) -> tuple[int, ...]:
+        c = self.configuration
+        return erased_counts(
+            self.layout.num_patches,
+            c.num_rounds,
+            erased_share=c.erased_share,
+            max_erased=c.max_erased,
+            anneal_in=c.anneal_in,
+            progress=progress,
+        )
+
+    def _evidence(
+        self, found: Round, whole: Round, labels: Tensor, attention: Tensor | None
+    ) -> Tensor | None:
+        """Weight of each image's label in a later round; None where all are one."""
+        c = self.configuration
+        if c.guard not in ("cap", "evidence"):
+            return None
+        if c.evidence == "probability":
+            evidence = remaining_probability(found.logits, whole.logits, labels)
+        else:
+            assert attention is not None
+            assert found.erased is not None
+            evidence = visible_attention(attention, found.erased)
+        return (evidence >= c.evidence_floor).float() if c.guard == "cap" else evidence
+
+    def _cross_entropy(self, found: Round, labels: Tensor, evidence: Tensor | None) -> Tensor:
+        heads = [found.logits, found.distillation_logits]
+        losses = [
+            classification_loss(
+                logits,
+                labels,
+                image_weights=evidence,
+                class_weights=self.weights,
+                label_smoothing=self.configuration.label_smoothing,
+            )
+            for logits in heads
+            if logits is not None
+        ]
+        return losses[0] if len(losses) == 1 else (losses[0] + losses[1]) / 2
+
+    def _reconstruction(
+        self, decoder: ReconstructionDecoder, images: Tensor, rounds: list[Round]
+    ) -> Tensor:
+        target = cut_patches(images, self.layout.patch_size)  # (B, P, pixels)
+        normalize = self.configuration.normalize_patches
+        losses = [
+            reconstruction_loss(
+                decoder(found.tokens, found.erased), target, found.erased, normalize
+            )
+            for found in rounds
+            if found.tokens is not None and found.erased is not None
+        ]
+        return torch.stack(losses).mean()
+
+
+def _weighted_mean(losses: list[Tensor], weights: list[float]) -> Tensor:
+    # rounds that the schedule left out come last, and their weights with them
+    used = weights[: len(losses)]
+    total = sum(used)
+    if total == 0:
+        return 0.0 * losses[0]
+    return torch.stack([w * loss for w, loss in zip(used, losses, strict=True)]).sum() / total
+
+
+def _consistency(found: Round, whole: Round) -> Tensor:
+    loss = consistency_loss(found.logits, whole.logits)
+    if found.distillation_logits is None or whole.distillation_logits is None:
+        return loss
+    return (loss + consistency_loss(found.distillation_logits, whole.distillation_logits)) / 2
+
+
+def _from_context(
+    configuration: IterativeErasing, context: ObjectiveContext
+) -> IterativeErasingObjective:
+    return IterativeErasingObjective(configuration, context)
+
+
+objectives.register("iterative_erasing")((IterativeErasing, _from_context))

@@ -1,0 +1,155 @@
+"""The weighted sum of all losses between a student and its teachers, for any objective."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from darkarcs.errors import ConfigurationError
+from darkarcs.objectives.contract import ObjectiveContext
+from darkarcs.objectives.distillation_losses import hard_answers, soft_answers
+from darkarcs.objectives.model_shape import measure_shape
+from darkarcs.objectives.teacher_matching import (
+    ClassAttentionMatching,
+    FeatureMatching,
+    Matching,
+    RelationMatching,
+)
+from darkarcs.objectives.teacher_terms import TeacherTerms
+from darkarcs.objectives.teaching import TeacherAnswers
+from darkarcs.objectives.weight_schedule import is_ever_used, weight_at
+
+
+class TeacherLosses(nn.Module):
+    """The losses of `TeacherTerms`, with the projections that they need.
+
+    `DistillationObjective` is this and the labels. An objective whose student sees less than
+    the teacher (patches erased, noise added) owns one as well: the losses compare what the
+    student made of its input with what the teacher made of its own.
+
+    Parameters
+    ----------
+    terms : TeacherTerms
+        Weights and settings.
+    context : ObjectiveContext
+        The student's and the teacher's shapes.
+
+    Attributes
+    ----------
+    student_captures, teacher_captures : tuple of str
+        What the two models must be asked for.
+
+    Raises
+    ------
+    ConfigurationError
+        If the teachers, or the student, cannot give what a loss needs.
+    """
+
+    def __init__(self, terms: TeacherTerms, context: ObjectiveContext) -> None:
+        super().__init__()
+        self.terms = terms
+        self.uses_answers = is_ever_used(terms.answers.weight)
+        self.matchings = nn.ModuleDict(_make_matchings(terms, context))
+        if context.teacher is None:
+            raise ConfigurationError(
+                "there is nobody to learn from: name model folders in teacher.models"
+            )
+        if self.uses_answers and not context.teacher.gives_answers:
+            raise ConfigurationError(
+                "the teachers tell other classes apart than the student, so that their answers "
+                "cannot be learned: set objective.answers.weight to 0"
+            )
+        if not self.uses_answers and not self.matchings:
+            raise ConfigurationError(
+                "nothing is learned from the teachers: all weights of objective.answers, "
+                "features, relations and class_attention are 0"
+            )
+        members = [self._matching(name) for name in self.matchings]
+        self.student_captures = tuple(sorted(set().union(*(m.student_captures for m in members))))
+        self.teacher_captures = tuple(sorted(set().union(*(m.teacher_captures for m in members))))
+
+    def forward(
+        self,
+        output: Any,
+        teacher: TeacherAnswers,
+        share: float,
+        erased: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the weighted sum.
+
+        Parameters
+        ----------
+        output : object
+            The student's: ``logits``, ``distillation_logits`` and ``captured``, for which it was
+            asked by ``student_captures``.
+        teacher : TeacherAnswers
+            What the teachers say to the same images.
+        share : float
+            Of the training that is done, for schedules.
+        erased : torch.Tensor, shape (B, patches), bool, optional
+            Patches that the student's sequence left out (``erased="skip"``). Patches that were
+            replaced by the mask token are in the sequence and need no mention.
+
+        Returns
+        -------
+        loss : torch.Tensor, shape ()
+            The sum.
+        parts : dict of str to torch.Tensor
+            Each loss before its weight, detached; those of weight 0 are absent.
+        """
+        parts: dict[str, Tensor] = {}
+        loss = output.logits.new_zeros(())
+        # float32: under bfloat16 autocast, divergences near zero would be noise
+        with torch.autocast(output.logits.device.type, enabled=False):
+            for name in ("answers", *self.matchings):
+                weight = weight_at(getattr(self.terms, name).weight, share)
+                if weight == 0:
+                    continue
+                if name == "answers":
+                    part = self._compare_answers(output, teacher)
+                else:
+                    part = self._matching(name)(output.captured, teacher.captured, erased)
+                loss = loss + weight * part
+                parts[name] = part.detach()
+        return loss, parts
+
+    def _compare_answers(self, output: Any, teacher: TeacherAnswers) -> Tensor:
+        assert teacher.logits is not None
+        # as in DeiT, the distillation token learns from the teacher where there is one
+        token = output.distillation_logits
+        student: Tensor = output.logits if token is None else token
+        if self.terms.answers.kind == "hard":
+            return hard_answers(student, teacher.logits)
+        return soft_answers(student, teacher.logits, self.terms.answers.temperature)
+
+    def _matching(self, name: str) -> Matching:
+        matching = self.matchings[name]
+        assert isinstance(matching, Matching)
+        return matching
+
+
+def _make_matchings(terms: TeacherTerms, context: ObjectiveContext) -> dict[str, Matching]:
+    wanted = [
+        name
+        for name in ("features", "relations", "class_attention")
+        if is_ever_used(getattr(terms, name).weight)
+    ]
+    if not wanted or context.teacher is None:
+        return {}
+    teacher = context.teacher.shape
+    if teacher is None:
+        raise ConfigurationError(
+            f"objective.{wanted[0]}.weight is above 0, which needs the teacher in the loop: stored "
+            "answers hold no hidden states; set teacher.answers to loop"
+        )
+    student = measure_shape(context.model, context.in_channels, context.image_size)
+    makers: dict[str, Matching] = {}
+    if "features" in wanted:
+        makers["features"] = FeatureMatching(terms.features, student, teacher)
+    if "relations" in wanted:
+        makers["relations"] = RelationMatching(terms.relations, student, teacher)
+    if "class_attention" in wanted:
+        makers["class_attention"] = ClassAttentionMatching(terms.class_attention, student, teacher)
+    return makers
