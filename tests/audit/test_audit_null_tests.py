@@ -33,6 +33,7 @@ def interpolated(images: Images, labels: Labels) -> Images:
 
 @pytest.mark.parametrize("paired", [False, True])
 def test_a_fair_scene_passes(paired: bool) -> None:
+    # By chance one seed in nine fails a fair scene: a fixed one that does not.
     report = null_test(fake_scene(paired=paired), seed=1, num=400)
     assert report.passed
     assert [result.null for result in report.results] == ["massless", "smooth"]
@@ -73,7 +74,8 @@ def test_pairs_that_are_equal_pixel_by_pixel_pass_with_no_error() -> None:
 
 def test_an_error_without_scatter_is_infinite() -> None:
     assert NullRow("x", 1.0, 0.0, 2.0).deviation == np.inf
-    assert not NullRow("x", 0.0, 0.0, 2.0).passed
+    assert NullRow("x", 0.0, 0.0, 2.0).passed
+    assert not NullRow("x", 0.0, 0.0, 2.0, two_sided=True).passed
 
 
 def test_a_scene_without_a_second_class_is_refused() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats as st
-from small_scenes import scene
 
 from darkarcs.errors import ConfigurationError
 from darkarcs.scenes.distributions import Choice, LogUniform, Normal, Uniform, quantile
 from darkarcs.scenes.priors import LensPrior, draw_columns
 from darkarcs.scenes.streams import Streams
+from small_scenes import scene
 
 SHARE = np.linspace(0, 1, 41)[1:-1]
 

@@ -8,18 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_scenes import VALUES, assert_same, scene
 
 from darkarcs.errors import ConfigurationError
 from darkarcs.scenes import BLOCK, LensParameters, load_scene
+from small_scenes import VALUES, assert_same, scene
 
 SMALL = scene()
 NUISANCE = ("lens.", "source.", "noise.", "z_", "channel")
 #: What follows from the substructure, not from a stream of its own.
 FOLLOWS = {"lens.smooth_einstein_radius"}
-WHOLE = {
-    paired: SMALL.draw(3, 0, 2 * BLOCK + 20, paired=paired) for paired in (False, True)
-}
+WHOLE = {paired: SMALL.draw(3, 0, 2 * BLOCK + 20, paired=paired) for paired in (False, True)}
 
 
 def nuisance(lenses: LensParameters) -> dict[str, Any]:
@@ -156,7 +154,9 @@ def test_the_table_hash_sees_every_number_but_not_the_last_bits() -> None:
 
 
 def test_warm_dark_matter_and_switches_are_keys() -> None:
-    warm = load_scene("fair-euclid", ["classes.cdm.mass_fraction=0.002", "classes.cdm.warm={half_mode_mass: 1e8}"])
+    warm = load_scene(
+        "fair-euclid", ["classes.cdm.mass_fraction=0.002", "classes.cdm.warm={half_mode_mass: 1e8}"]
+    )
     assert warm.classes["cdm"].warm is not None
     number = load_scene("deeplense-2", ["classes.cdm.poisson_number=true"]).draw(0, 1, 1)
     assert number.masses["point_masses"]["mass"].shape[1] != 25
@@ -169,7 +169,7 @@ def test_a_source_before_its_lens_is_refused() -> None:
 
 def test_substructure_heavier_than_its_lens_is_refused() -> None:
     heavy = {"cdm": {"kind": "subhalos", "mass_fraction": 3.0, "min_mass": 1e9}}
-    with pytest.raises(ConfigurationError, match="outweighs the lens.*mass_fraction"):
+    with pytest.raises(ConfigurationError, match=r"outweighs the lens.*mass_fraction"):
         scene(classes=heavy).draw(0, 0, 8)
 
 

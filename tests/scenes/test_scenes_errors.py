@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from small_scenes import VALUES, scene, write
 
 from darkarcs.errors import ConfigurationError, DarkarcsError
 from darkarcs.scenes import list_scenes, load_scene
+from small_scenes import VALUES, scene, write
 
 
 def refusal(call: Any, *arguments: Any, **keywords: Any) -> str:

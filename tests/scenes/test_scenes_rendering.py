@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_scenes import VALUES, scene
 from torch import Tensor
 
 from darkarcs.light import sersic
 from darkarcs.scenes import Scene, load_scene
+from small_scenes import VALUES, scene
 
 SMALL = scene()
 LENSES = SMALL.draw(2, 0, 6)
@@ -52,7 +52,9 @@ def test_it_does_not_matter_how_a_batch_is_cut(monkeypatch: pytest.MonkeyPatch) 
     torch.testing.assert_close(singly, whole, rtol=0, atol=1e-6 * float(whole.max()))
     for samples in (1, 3 * 20**2, 2**30):
         monkeypatch.setattr("darkarcs.scenes.scene._SAMPLES_AT_ONCE", samples)
-        torch.testing.assert_close(one.render(lenses), whole, rtol=0, atol=1e-6 * float(peaks(whole).min()))
+        torch.testing.assert_close(
+            one.render(lenses), whole, rtol=0, atol=1e-6 * float(peaks(whole).min())
+        )
     some = np.array([7, 2])
     torch.testing.assert_close(
         one.render(lenses.select(some)), whole[some], rtol=0, atol=1e-6 * float(whole.max())
@@ -65,6 +67,8 @@ def _with(column: str, step: float) -> Tensor:
     return SMOOTH.render_values(values)
 
 
+# forward mode itself makes torch script its decompositions
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("column", COLUMNS)
 def test_gradients_are_those_of_finite_differences(column: str) -> None:
     values = SMOOTH.draw(2, 0, 3).tensors(dtype=torch.float64)
@@ -154,8 +158,11 @@ def test_an_amplitude_is_a_surface_brightness() -> None:
     flux = 20.0 * sersic.total_flux(half_light_radius=radius, sersic_index=index).item()
     assert image.sum().item() == pytest.approx(flux, rel=2e-3)
     # lenstronomy's b_n: its profile falls by exp(-b_n [(R / R_e)^(1/n) - 1]) with b_n = 1.6721
-    linear = unlensed(source=source | {"linear_concentration": True}, supersampling=1,
-                      instrument=VALUES["instrument"] | {"point_spread": {"kind": "gaussian", "fwhm": 1e-3}})
+    linear = unlensed(
+        source=source | {"linear_concentration": True},
+        supersampling=1,
+        instrument=VALUES["instrument"] | {"point_spread": {"kind": "gaussian", "fwhm": 1e-3}},
+    )
     drawn = linear.render(linear.draw(0, 0, 1), dtype=torch.float64)[0, 0]
     x = torch.tensor([0.1, 0.5, 1.1], dtype=torch.float64)
     expected = 20 * torch.exp(-1.6721 * (torch.hypot(x, torch.tensor(0.1)) / 0.4 - 1)) * 0.2**2
@@ -163,11 +170,19 @@ def test_an_amplitude_is_a_surface_brightness() -> None:
 
 
 def test_lensing_keeps_surface_brightness() -> None:
-    one = scene(instrument=VALUES["instrument"] | {"pixel_scale": 0.02}, num_pixels=200,
-                classes={"no_sub": {"kind": "none"}},
-                lens={"einstein_radius": 1.2, "axis_ratio": 0.8},
-                source={"kind": "sersic", "amplitude": 5.0, "half_light_radius": 0.4,
-                        "sersic_index": 0.5, "centre_x": 0.1})
+    one = scene(
+        instrument=VALUES["instrument"] | {"pixel_scale": 0.02},
+        num_pixels=200,
+        classes={"no_sub": {"kind": "none"}},
+        lens={"einstein_radius": 1.2, "axis_ratio": 0.8},
+        source={
+            "kind": "sersic",
+            "amplitude": 5.0,
+            "half_light_radius": 0.4,
+            "sersic_index": 0.5,
+            "centre_x": 0.1,
+        },
+    )
     lensed = one.render(one.draw(0, 0, 1), dtype=torch.float64)
     peak = 5.0 * np.exp(sersic.concentration(torch.tensor(0.5, dtype=torch.float64)).item())
     assert lensed.max().item() / 0.02**2 == pytest.approx(peak, rel=0.1)

@@ -161,8 +161,8 @@ def azimuthal_amplitudes(images: Images) -> FeatureTable:
     >>> x = np.linspace(-1, 1, 32, dtype=np.float32)
     >>> table = azimuthal_amplitudes(np.broadcast_to(1 + np.abs(x), (1, 1, 32, 32)) - 2)
     >>> amplitudes = dict(zip(table.names, table.values[0]))
-    >>> amplitudes["m = 1, light-weighted"] < 1e-6, amplitudes["m = 2, light-weighted"] > 0.1
-    (True, True)
+    >>> [round(float(amplitudes[f"m = {m}, light-weighted"]), 1) for m in (1, 2)]
+    [0.0, 0.4]
     """
     height, width = images.shape[2:]
     rings = Annuli(height, width, min(NUM_WIDE_RINGS, min(height, width) // 2))

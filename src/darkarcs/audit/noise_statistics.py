@@ -99,6 +99,8 @@ def _neighbours(corners: Floats) -> tuple[Floats, Floats]:
         np.concatenate([one.reshape(number, -1), other.reshape(number, -1)], axis=1)
         for one, other in zip(across, down, strict=True)
     )
+    if first.shape[1] == 0:  # corners of one pixel have no neighbours
+        return np.zeros(number), np.zeros(number)
     fine = np.std(first - second, axis=1) / np.sqrt(2)
     first = first - first.mean(axis=1, keepdims=True)
     second = second - second.mean(axis=1, keepdims=True)

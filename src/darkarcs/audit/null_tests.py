@@ -15,9 +15,10 @@ class) lie in one half and count as one. Halves, not folds: on images that no pa
 has seen DeLong's standard error is that of the AUC under the null, while AUCs joined over five
 folds were measured to scatter 1.2 to 1.4 times as far. A scene can draw as many images as it
 takes. The primary AUC must lie within 0.50 +- 2 standard errors: a fair scene fails so
-by chance in 4.6 % of tests. The secondary ones must lie within the two-sided normal quantile at
-which all of them together fail a fair scene in `FAMILY_WISE_RATE` of tests (Bonferroni). The
-rates that a report states are for one null; the two nulls are two tests.
+by chance in 4.6 % of tests. The secondary ones must not lie above 0.50 by more than the normal
+quantile at which all of them together fail a fair scene in `FAMILY_WISE_RATE` of tests at most
+(Bonferroni; one-sided, since on images held out only an AUC above 0.5 speaks of a leak). The
+rates that a report states are for one null: of two nulls, a fair scene fails one in 11 %.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Null = Literal["massless", "smooth"]
 PRIMARY_BOUND = 2.0
 
 #: How often the secondary AUCs, together, fail a fair scene.
-FAMILY_WISE_RATE = 0.05
+FAMILY_WISE_RATE = 0.01
 
 
 #: What a scene offers, ``sample(null, seed, num)``: so many images through its own code path,
@@ -65,12 +66,15 @@ class NullRow:
         Of the AUC; pairs counted as one.
     bound : float
         How many standard errors it may lie off 0.5.
+    two_sided : bool, default False
+        Whether the bound holds below 0.5 too.
     """
 
     name: str
     auc: float
     standard_error: float
     bound: float
+    two_sided: bool = False
 
     @property
     def deviation(self) -> float:
@@ -83,7 +87,8 @@ class NullRow:
     @property
     def passed(self) -> bool:
         """Whether it lies within its bound."""
-        return abs(self.deviation) <= self.bound
+        off = abs(self.deviation) if self.two_sided else self.deviation
+        return off <= self.bound
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,7 @@ def _as_json(row: NullRow) -> dict[str, Any]:
         "standard_error": row.standard_error,
         "deviation": deviation if np.isfinite(deviation) else None,
         "bound": row.bound,
+        "two_sided": row.two_sided,
         "passed": row.passed,
     }
 
@@ -248,22 +254,23 @@ def examine_null(
     joined = join_columns(list(tables.values()))
     together = tree_logits(joined.values, labels, inside, seed)
     truth, held_out = labels[~inside], groups[~inside]
-    bound = float(norm.isf(FAMILY_WISE_RATE / 2 / len(logits)))
+    bound = float(norm.isf(FAMILY_WISE_RATE / len(logits)))
     return NullResult(
         null,
         len(lens_images),
         len(np.unique(groups)),
-        _row("all families together", together, truth, held_out, PRIMARY_BOUND),
-        tuple(_row(name, scores, truth, held_out, bound) for name, scores in logits.items()),
+        NullRow(
+            "all families together", *_measured(together, truth, held_out), PRIMARY_BOUND, True
+        ),
+        tuple(
+            NullRow(name, *_measured(scores, truth, held_out), bound)
+            for name, scores in logits.items()
+        ),
     )
 
 
-def _row(
-    name: str,
-    logits: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    groups: NDArray[np.str_],
-    bound: float,
-) -> NullRow:
+def _measured(
+    logits: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.str_]
+) -> tuple[float, float]:
     measured = measure_auc(logits, labels, groups)
-    return NullRow(name, measured.auc, measured.standard_error, bound)
+    return measured.auc, measured.standard_error

@@ -2,17 +2,21 @@
 
 from darkarcs.benchmark.cross_validation import cross_validate
 from darkarcs.benchmark.evidence import evidence_benchmark, open_pairs
+from darkarcs.benchmark.inference_speed import inference_speed
 from darkarcs.benchmark.map_scores import score_maps
 from darkarcs.benchmark.robustness import robustness
 from darkarcs.benchmark.robustness_figure import draw_robustness
+from darkarcs.benchmark.simulation_speed import simulation_speed
 from darkarcs.benchmark.training_speed import training_speed
 
 __all__ = [
     "cross_validate",
     "draw_robustness",
     "evidence_benchmark",
+    "inference_speed",
     "open_pairs",
     "robustness",
     "score_maps",
+    "simulation_speed",
     "training_speed",
 ]

@@ -122,19 +122,7 @@ def evidence_benchmark(
     patch = getattr(predictor.folder.model, "patch_size", None)
     side = window or patch or max(1, round(min(truth.shape[1:]) / 8))
     seen = predictor.preprocess(LensImages.from_arrays(observed, pixel_scale=pixel_scale))
-    starts = track(
-        range(0, len(seen), CHUNK),
-        "Making maps",
-        console=Console(stderr=True),
-        disable=not progress,
-        transient=True,
-    )
-    parts = []
-    for start in starts:
-        batch = torch.from_numpy(seen[start : start + CHUNK]).to(predictor.device)
-        smooth = predictor.class_names.index(SMOOTH) if SMOOTH in predictor.class_names else None
-        parts.append(all_maps(predictor.folder.model, batch, smooth, side, stride))
-    maps = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    maps = _model_maps(predictor, seen, side, stride, progress)
     maps["brightness"] = seen.mean(axis=1)
     maps["random"] = _random_maps(len(seen), truth.shape[1:], side, seed)
     tolerance = (patch or side) / 2
@@ -158,6 +146,25 @@ def evidence_benchmark(
         "command": command_line(),
         "version": package_version(),
     }
+
+
+def _model_maps(
+    predictor: Predictor, seen: Floats, window: int, stride: int | None, progress: bool
+) -> dict[str, Floats]:
+    names = predictor.class_names
+    smooth = names.index(SMOOTH) if SMOOTH in names else None
+    starts = track(
+        range(0, len(seen), CHUNK),
+        "Making maps",
+        console=Console(stderr=True),
+        disable=not progress,
+        transient=True,
+    )
+    parts = []
+    for start in starts:
+        batch = torch.from_numpy(seen[start : start + CHUNK]).to(predictor.device)
+        parts.append(all_maps(predictor.folder.model, batch, smooth, window, stride))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def true_regions(

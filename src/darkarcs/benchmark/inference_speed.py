@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +101,9 @@ def inference_speed(
         folder = read_model_folder(path, chosen)
         name = folder.description.name
         name = name if name not in rows else f"{name} ({path})"
-        own = list(_contestants(name, folder.model, batch_size, precisions, chosen))
+        seen = folder.description.preprocessing
+        shape = seen.channels, seen.height, seen.width
+        own = list(_contestants(name, folder.model, shape, batch_size, precisions, chosen))
         rows[name] = {
             "parameters": sum(p.numel() for p in folder.model.parameters()),
             "weights_bytes": sum(p.numel() * p.element_size() for p in folder.model.parameters()),
@@ -179,24 +185,44 @@ def peak_memory(model: nn.Module, images: Tensor) -> int:
         _forward(model, images)
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        _forward(model, images)
+    with _without_chatter():
+        record = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+        with record:
+            _forward(model, images)
     held = most = 0
+    results: Any = record.profiler
     # allocations and releases in the order of time
-    for event in sorted(record.profiler.kineto_results.events(), key=lambda e: e.start_ns()):
+    for event in sorted(results.kineto_results.events(), key=lambda e: e.start_ns()):
         if event.name() == "[memory]":
             held += event.nbytes()
             most = max(most, held)
     return most
 
 
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep what torch's profiler writes to the terminal, past Python, from the user."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _contestants(
-    name: str, model: nn.Module, batch_size: int, precisions: Sequence[str], device: torch.device
+    name: str,
+    model: nn.Module,
+    shape: tuple[int, int, int],
+    batch_size: int,
+    precisions: Sequence[str],
+    device: torch.device,
 ) -> Iterator[_Contestant]:
-    described: Any = model
-    size = int(described.image_size)
     generator = torch_generator(0, "inference_speed")
-    images = torch.randn(batch_size, described.in_channels, size, size, generator=generator)
+    images = torch.randn(batch_size, *shape, generator=generator)
     for precision in precisions:
         dtype = PRECISIONS[precision]
         converted = copy.deepcopy(model).to(dtype).eval()
@@ -208,19 +234,18 @@ def _measure(
     contestants: Sequence[_Contestant], repeats: int, device: torch.device, progress: bool
 ) -> dict[tuple[str, str], list[tuple[list[float], float]]]:
     """Give latencies and a throughput for each repeat."""
-    for contestant in contestants:  # warms up, and finds how many batches fill the time
+    for contestant in contestants:  # warms up
         _forward(contestant.model, contestant.one)
         _forward(contestant.model, contestant.many)
     calls = max(1, LATENCY_CALLS // repeats)
     times: dict[tuple[str, str], list[tuple[list[float], float]]] = {}
-    shown = track(
-        range(repeats), "Timing", console=Console(stderr=True), disable=not progress
-    )
+    shown = track(range(repeats), "Timing", console=Console(stderr=True), disable=not progress)
     for repeat in shown:
         # none always goes first, on the cooler machine
         order = contestants if repeat % 2 == 0 else tuple(reversed(contestants))
         for c in order:
-            latencies = [_time(lambda c=c: _forward(c.model, c.one), device) for _ in range(calls)]
+            one = partial(_forward, c.model, c.one)
+            latencies = [_time(one, device) for _ in range(calls)]
             measured = latencies, _throughput(c, device)
             times.setdefault((c.name, c.precision), []).append(measured)
     return times
@@ -229,7 +254,7 @@ def _measure(
 def _throughput(contestant: _Contestant, device: torch.device) -> float:
     images, seconds = 0, 0.0
     while seconds < THROUGHPUT_SECONDS:
-        seconds += _time(lambda: _forward(contestant.model, contestant.many), device)
+        seconds += _time(partial(_forward, contestant.model, contestant.many), device)
         images += len(contestant.many)
     return images / seconds
 

@@ -128,8 +128,6 @@ def robustness(
     predictors = _named(models, device)
     images = data.open(data_uri, skip_bad=skip_bad)
     chosen = _common_split(images, predictors, split)
-    if chosen.labels is None:
-        raise DataError(f"{data_uri}: has no labels to evaluate against")
     fwhm, source = _width(images, psf_fwhm)
     noise = float(np.median(border_noise(chosen.images)[1]))
     conditions: dict[str, Any] = {}
@@ -146,12 +144,9 @@ def robustness(
             name: predictor.predict(corrupted, label, test_time_augmentation)
             for name, predictor in predictors.items()
         }
-        conditions[condition] = {}
-        for name, predictions in found.items():
-            evaluation = evaluate_predictions(predictions, num_bootstrap=num_bootstrap, seed=seed)
-            if test_log is not None and split not in ("train", "validation"):
-                log_evaluation(test_log, name, evaluation, predictions)
-            conditions[condition][name] = _summary(evaluation, conditions["as is"].get(name))
+        log = None if split in ("train", "validation") else test_log
+        plain = conditions.get("as is", {})
+        conditions[condition] = _measured(found, plain, log, num_bootstrap, seed)
         comparisons[condition] = _comparisons(found, num_bootstrap, seed)
     report = {
         "schema_version": 1,
@@ -194,6 +189,8 @@ def _named(models: Sequence[Path], device: str) -> dict[str, Predictor]:
 
 def _common_split(images: LensImages, predictors: dict[str, Predictor], split: str) -> LensImages:
     """Select the split, which must be the same for all models."""
+    if images.labels is None:
+        raise DataError(f"{images.manifest['source']}: has no labels to evaluate against")
     parts = {
         name: select_split(images, predictor.folder.description, split)
         for name, predictor in predictors.items()
@@ -212,6 +209,23 @@ def _width(images: LensImages, psf_fwhm: float | None) -> tuple[float, str]:
     if isinstance(arcsec, int | float) and images.pixel_scale:
         return float(arcsec) / images.pixel_scale, "manifest"
     return DEFAULT_FWHM, "default"
+
+
+def _measured(
+    found: dict[str, Predictions],
+    plain: dict[str, Any],
+    test_log: Path | None,
+    num_bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Evaluate each model under one condition, and log it."""
+    rows = {}
+    for name, predictions in found.items():
+        evaluation = evaluate_predictions(predictions, num_bootstrap=num_bootstrap, seed=seed)
+        if test_log is not None:
+            log_evaluation(test_log, name, evaluation, predictions)
+        rows[name] = _summary(evaluation, plain.get(name))
+    return rows
 
 
 def _summary(evaluation: dict[str, Any], plain: dict[str, Any] | None) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def audit_command(
     """Tell what gives the classes away: brightness, rings, noise, files; and duplicates."""
     from darkarcs.audit import audit
     from darkarcs.audit.figure import draw_audit
+    from darkarcs.audit.scene_nulls import scene_null_sample
     from darkarcs.errors import require_new
 
     if out is not None:
@@ -42,6 +43,7 @@ def audit_command(
         paths,
         seed=seed,
         max_images=max_images,
+        find_null_sample=scene_null_sample,
         null_images=null_images,
         progress=sys.stderr.isatty(),
     )
@@ -126,15 +128,16 @@ def _print_null_tests(tests: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console(soft_wrap=True, highlight=False)
-    table = Table("null", "what classifiers see", "AUC", "off 0.5", "at most", "", box=None)
+    table = Table(box=None)
+    for head in ("null", "what classifiers see", "AUC", "off 0.5", "at most", ""):
+        table.add_column(head, no_wrap=True)
     for result in tests["results"]:
         for row in (result["primary"], *result["secondary"]):
-            deviation = (
-                "without scatter" if row["deviation"] is None else f"{row['deviation']:+.2f}"
-            )
+            deviation = "infinite" if row["deviation"] is None else f"{row['deviation']:+.2f}"
             table.add_row(
                 result["null"], row["name"], f"{row['auc']:.3f} +- {row['standard_error']:.3f}",
-                deviation, f"{row['bound']:.2f}", "passed" if row["passed"] else "FAILED",
+                deviation, f"{'+-' if row['two_sided'] else ''}{row['bound']:.2f}",
+                "passed" if row["passed"] else "FAILED",
             )  # fmt: skip
     console.print(table)
     console.print(

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from darkarcs.cli.bench_inference import inference
 from darkarcs.cli.bench_models import evidence, robustness
+from darkarcs.cli.bench_simulation import simulation
 
 app = typer.Typer(help="Measure speed, robustness and evidence.", no_args_is_help=True)
 
@@ -18,6 +20,8 @@ def _group() -> None:
 
 app.command()(robustness)
 app.command()(evidence)
+app.command()(inference)
+app.command()(simulation)
 
 
 @app.command()

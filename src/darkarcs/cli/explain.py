@@ -42,16 +42,9 @@ def explain(
     from darkarcs.report import write_explanations
     from darkarcs.zoo import resolve
 
-    settings = ExplainSettings.parse(
-        {
-            "erasing": {"rounds": rounds, "kind": erase_by, "confidence": 1.0},
-            "window": window,
-            "stride": stride,
-            "measure": measure,
-            "class_name": class_name,
-        },
-        "explain",
-    )
+    erasing = {"rounds": rounds, "kind": erase_by, "confidence": 1.0}
+    values = {"erasing": erasing, "window": window, "stride": stride, "measure": measure}
+    settings = ExplainSettings.parse({**values, "class_name": class_name}, "explain")
     records = explain_predictions(
         resolve(model),
         images,

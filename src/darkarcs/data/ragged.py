@@ -51,7 +51,10 @@ class RaggedTable:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> dict[str, NDArray[Any]]:
-        """Give the rows of one image."""
+        """Give the rows of one image; negative positions count from the end."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
         rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
         return {name: values[rows] for name, values in self.columns.items()}
 

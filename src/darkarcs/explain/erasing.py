@@ -146,10 +146,14 @@ def iterative_erasing_prediction(
         See `ErasingPrediction`.
     kind : {"darken", "patches"}, default "darken"
         How the unattended goes.
-    share, fill, seed
+    share : float, default 0.2
+        See `ErasingSettings`.
+    fill : {"background", "level", "mean"}, default "background"
         See `ErasingSettings`.
     temperature : float, default 1.0
         Divides the logits before they are compared with the confidence; not in the result.
+    seed : int, default 0
+        See `ErasingSettings`.
     keep_sequence : bool, default False
         Keep the images of every round.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from typing import Annotated, Literal, Self
 
+import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -155,6 +158,8 @@ class CountingNoise(Configuration):
         Counts for each unit of the image.
     background_counts : Distribution, counts
         Of the sky, in each pixel; it stays in the image.
+    background : Distribution
+        The same in units of the image, so that it grows with the exposure.
     background_rms : float
         Normal noise in units of the image, added before counting.
     twice : bool
@@ -164,6 +169,7 @@ class CountingNoise(Configuration):
     kind: Literal["counting"] = "counting"
     log10_exposure: Distribution = 0.0
     background_counts: NotNegative = 0.0
+    background: NotNegative = 0.0
     background_rms: float = Field(0.0, ge=0)
     twice: bool = False
 
@@ -199,7 +205,8 @@ class CountingNoise(Configuration):
         if self.twice:
             photon = (images.clamp(min=0) / exposure).sqrt()
             rate = rate + photon * _standard_normal(images, generator)
-        expected = (rate * exposure + columns["background_counts"]).clamp(min=0)
+        sky = columns["background"] * exposure + columns["background_counts"]
+        expected = (rate * exposure + sky).clamp(min=0)
         return draw_counts(expected, generator, normal_above=NORMAL_ABOVE)
 
     def variance(
@@ -226,7 +233,8 @@ class CountingNoise(Configuration):
         """
         exposure = 10 ** columns["log10_exposure"]
         photons = images.clamp(min=0) * exposure * (2 if self.twice else 1)
-        return photons + columns["background_counts"] + (self.background_rms * exposure) ** 2
+        sky = columns["background"] * exposure + columns["background_counts"]
+        return photons + sky + (self.background_rms * exposure) ** 2
 
 
 Noise = Annotated[InstrumentNoise | NoNoise | CountingNoise, Field(discriminator="kind")]
@@ -241,15 +249,20 @@ class Storage(Configuration):
         Divide each image by its maximum, or map its range to [0, 1].
     levels : int, optional
         Round to this many grey levels: 256 for 8-bit pictures, which then run from 0 to 255.
+    jpeg_quality : int, optional
+        Compress the picture as a JPEG of this quality, and read it again; needs 256 levels.
     """
 
     scaling: Literal["none", "peak", "min_max"] = "none"
     levels: int | None = Field(None, ge=2)
+    jpeg_quality: int | None = Field(None, ge=1, le=95)
 
     @model_validator(mode="after")
     def _has_a_range(self) -> Self:
         if self.levels is not None and self.scaling == "none":
             raise ValueError("levels divide the range from 0 to 1: give scaling peak or min_max")
+        if self.jpeg_quality is not None and self.levels != 256:
+            raise ValueError("a JPEG has 256 grey levels: give levels: 256")
         return self
 
     def apply(self, images: Tensor) -> Tensor:
@@ -272,7 +285,20 @@ class Storage(Configuration):
             images = (images - low[:, None, None, None]) / span[:, None, None, None]
         if self.levels is not None:
             images = (images.clamp(0, 1) * (self.levels - 1)).round()
+        if self.jpeg_quality is not None:
+            images = _through_jpeg(images, self.jpeg_quality)
         return images
+
+
+def _through_jpeg(images: Tensor, quality: int) -> Tensor:
+    """Compress each plane, of whole numbers up to 255, and read it again."""
+    planes = images.flatten(0, -3).to("cpu", torch.uint8).numpy()
+    read = np.empty(planes.shape, dtype=np.uint8)
+    for stored, plane in zip(read, planes, strict=True):
+        with io.BytesIO() as file:
+            Image.fromarray(plane).save(file, "JPEG", quality=quality)
+            stored[...] = np.asarray(Image.open(file))
+    return torch.from_numpy(read).reshape(images.shape).to(images)
 
 
 def _standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -98,6 +98,8 @@ class SersicSource(Configuration):
         Of the major axis, from x towards y.
     centre_x, centre_y : Distribution, arcsec
         Position; for lens light relative to the lens.
+    offset, offset_angle : Distribution, arcsec, and radians
+        A further step away from there, and its direction from x towards y.
     linear_concentration : bool
         Take b_n = 1.9992 n - 0.3271 as lenstronomy does, instead of the series of Ciotti & Bertin.
     """
@@ -111,6 +113,8 @@ class SersicSource(Configuration):
     position_angle: Distribution = 0.0
     centre_x: Distribution = 0.0
     centre_y: Distribution = 0.0
+    offset: Distribution = 0.0
+    offset_angle: Distribution = 0.0
     linear_concentration: bool = False
 
     @model_validator(mode="after")
@@ -181,7 +185,7 @@ def draw_columns(
     Returns
     -------
     dict of str to ndarray, each of shape (B,)
-        Columns.
+        Columns; the centre of a `SersicSource` with its offset.
 
     Examples
     --------
@@ -196,6 +200,10 @@ def draw_columns(
         if is_distribution(value):
             key = f"{prefix}.{name}"
             columns[key] = quantile(value, streams.uniform(key, indices))
+    if isinstance(prior, SersicSource):
+        offset, angle = columns[f"{prefix}.offset"], columns[f"{prefix}.offset_angle"]
+        columns[f"{prefix}.centre_x"] += offset * np.cos(angle)
+        columns[f"{prefix}.centre_y"] += offset * np.sin(angle)
     return columns
 
 

@@ -15,7 +15,7 @@ from darkarcs.errors import ConfigurationError
 from darkarcs.instrument import GaussianPointSpread, Instrument, PixelGrid, load_instrument
 from darkarcs.labels import canonical_class, order_classes
 from darkarcs.registry import nearest
-from darkarcs.scenes.distributions import Distribution, NotNegative, Positive
+from darkarcs.scenes.distributions import NotNegative, Positive
 from darkarcs.scenes.geometry import CosmologySettings, Faults
 from darkarcs.scenes.noise import InstrumentNoise, Noise, Storage
 from darkarcs.scenes.priors import LensPrior, SersicSource, Source

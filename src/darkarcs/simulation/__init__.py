@@ -3,7 +3,7 @@
 from darkarcs.simulation.demo_lenses import demo_lenses
 from darkarcs.simulation.endless import EndlessLenses
 from darkarcs.simulation.request import SimulationRequest, parse_uri
-from darkarcs.simulation.simulate import SimulatedBlock, simulate, simulate_block
+from darkarcs.simulation.simulate import SimulatedBlock, request_of, simulate, simulate_block
 from darkarcs.simulation.to_store import simulate_to_store
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "SimulationRequest",
     "demo_lenses",
     "parse_uri",
+    "request_of",
     "simulate",
     "simulate_block",
     "simulate_to_store",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from darkarcs.data.lens_images import LensImages
 from darkarcs.data.ragged import RaggedTable, concatenate, from_padded
 from darkarcs.errors import ConfigurationError
+from darkarcs.instrument import EmpiricalPointSpread
 from darkarcs.scenes import BLOCK, LensParameters
 from darkarcs.seeding import torch_generator
 from darkarcs.simulation.request import SimulationRequest
@@ -199,12 +201,54 @@ def manifest_of(request: SimulationRequest) -> dict[str, object]:
     dict
         JSON-able.
     """
+    spread = request.scene.instrument.point_spread
+    fwhm = None if isinstance(spread, EmpiricalPointSpread) else spread.fwhm
     return {
         "source": request.source,
         "format": "simulation",
+        "psf_fwhm": fwhm,
         "scene": request.scene.model_dump(mode="json", exclude={"folder"}),
         "scene_identity": request.scene.identity,
+        "request": request.model_dump(mode="json", exclude={"scene"}),
     }
+
+
+def request_of(manifest: Mapping[str, Any], index: int | None = None) -> SimulationRequest:
+    """Read back what was simulated from the manifest of a set.
+
+    Parameters
+    ----------
+    manifest : mapping
+        From `manifest_of`, as a file keeps it.
+    index : int, optional
+        Ask for one image only, by the metadata column ``index``.
+
+    Returns
+    -------
+    SimulationRequest
+        `simulate` makes the same images of it, bit for bit on the same kind of device. A
+        relative path to source galaxies then starts in the working folder.
+
+    Raises
+    ------
+    ConfigurationError
+        If the manifest is not that of a simulation.
+
+    Examples
+    --------
+    >>> from darkarcs.simulation import parse_uri, request_of, simulate
+    >>> lenses = simulate(parse_uri("scene:deeplense-2?seed=1&num=3"))
+    >>> again = simulate(request_of(lenses.manifest, index=2))
+    >>> bool((again.images[0] == lenses.images[2]).all())
+    True
+    """
+    source = str(manifest.get("source"))
+    if not isinstance(manifest.get("request"), Mapping) or "scene" not in manifest:
+        raise ConfigurationError(f"{source}: its manifest is not that of a simulation")
+    one = {} if index is None else {"start": index, "num": 1}
+    return SimulationRequest.parse(
+        {**manifest["request"], "scene": manifest["scene"], **one}, source
+    )
 
 
 def join(parts: list[LensImages], request: SimulationRequest) -> LensImages:

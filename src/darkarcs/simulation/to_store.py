@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -87,8 +88,16 @@ def _claim(folder: Path, request: SimulationRequest, device: torch.device | str)
     note = folder / "request.json"
     if not note.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(values | {"sha256": digest}, indent=2), encoding="utf-8")
-    elif json.loads(note.read_text(encoding="utf-8")).get("sha256") != digest:
+        text = json.dumps(values | {"sha256": digest}, indent=2)
+        partial = folder / f".request.{os.getpid()}.partial"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(note)  # a kill leaves all of the note or none
+        return
+    try:
+        told = json.loads(note.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError):
+        told = None
+    if told != digest:
         raise ConfigurationError(
             f"{folder}: holds the beginning of another simulation; repeat that one to finish it, "
             "or remove the folder"
