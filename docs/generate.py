@@ -14,6 +14,7 @@ import typer
 
 from darkarcs.cli.main import app
 from darkarcs.evaluation.tables import refresh_tables
+from darkarcs.report.measured_tables import refresh_measured
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMAND_LINE = REPOSITORY / "docs" / "reference" / "command-line.md"
@@ -97,6 +98,8 @@ def main() -> None:
     for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
         has_table = "<!-- table:" in page.read_text(encoding="utf-8")
         if has_table and refresh_tables(page, REPOSITORY / "results"):
+            changed.append(page)
+        if refresh_measured(page, REPOSITORY / "results"):
             changed.append(page)
     for page in changed:
         sys.stdout.write(f"{page.relative_to(REPOSITORY)} changed\n")

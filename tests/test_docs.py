@@ -23,6 +23,7 @@ from darkarcs.configuration import Configuration
 from darkarcs.evaluation import Predictions, evaluate_predictions, intervals
 from darkarcs.evaluation.tables import refresh_tables
 from darkarcs.objectives import objectives
+from darkarcs.report.measured_tables import refresh_measured
 from darkarcs.training.recipe import Recipe, load_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -146,6 +147,7 @@ def test_tables_are_those_of_the_result_files(document: Path, tmp_path: Path) ->
     shutil.copyfile(document, copy)
     if "<!-- table:" in document.read_text(encoding="utf-8"):
         assert not refresh_tables(copy, REPOSITORY / "results"), "run: make docs-tables"
+    assert not refresh_measured(copy, REPOSITORY / "results"), "run: make docs-tables"
 
 
 def test_reference_names_every_key_of_an_evaluation() -> None:

@@ -32,8 +32,10 @@ speed: Any = sys.modules["darkarcs.benchmark.simulation_speed"]
 class InThisProcess:
     """What `LenstronomyProcesses` does, without its processes, which take seconds to start."""
 
-    def __init__(self, num_processes: int, *arguments: Any) -> None:
+    def __init__(self, num_processes: int) -> None:
         pytest.importorskip("lenstronomy", reason="needs lenstronomy")
+
+    def prepare(self, *arguments: Any) -> None:
         lenstronomy_images._prepare(*arguments)
 
     def __enter__(self) -> InThisProcess:
@@ -137,7 +139,8 @@ def test_processes_render_what_this_process_renders() -> None:
     pytest.importorskip("lenstronomy", reason="needs lenstronomy")
     arguments = (draw_lenses(2, "25 tnfw"), 64, *FIELDS[64])
     lenstronomy_images._prepare(*arguments)
-    with lenstronomy_images.LenstronomyProcesses(2, *arguments) as processes:
+    with lenstronomy_images.LenstronomyProcesses(2) as processes:
+        processes.prepare(*arguments)
         assert np.array_equal(processes.image(1), lenstronomy_images._one(1))
         wall_time, processor_time = processes.measure(3, 2)
         assert wall_time > 0

@@ -19,15 +19,17 @@ from darkarcs.data import Augmentation, LensImages
 from darkarcs.data.augmentation import apply_dihedral
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.model_folder import read_model_folder
-from darkarcs.objectives import UNLABELLED
-from darkarcs.training import Recipe, train
+from darkarcs.objectives import UNLABELLED, Distillation
+from darkarcs.training import Recipe, load_recipe, train
 from darkarcs.training.batches import TrainingBatches, augmentation_generator
 from darkarcs.training.callbacks import Selection
+from darkarcs.training.cost import token_forwards_per_image
 from darkarcs.training.preparation import prepare
 from darkarcs.training.stored_answers import drawn_elements
 from darkarcs.training.teaching_plan import ANSWERS_FILE, AnswerStore, plan_teaching
 from rings import ring_lenses
 
+RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "distillation"
 TINY = {"patch_size": 4, "depth": 2}
 CONTINUOUS = {"rotation": True, "shift_pixels": 1.0, "noise": 0.1}
 
@@ -59,7 +61,7 @@ def teachers(store: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str,
     """A transformer that sees what the student sees, and a CNN that sees it at another size."""
     folder = tmp_path_factory.mktemp("teachers")
     same = train(make_recipe(name="same", training__epochs=8), store, folder / "same")
-    settings = {"preprocessing": {"size": 24, "stretch": "linear"}, "model": {"name": "d4_cnn"}}
+    settings = {"preprocessing": {"size": 12, "stretch": "linear"}, "model": {"name": "d4_cnn"}}
     other = train(make_recipe(**settings, name="cnn"), store, folder / "cnn")
     assert same.best_auc > 0.9
     return str(same.directory), str(other.model)
@@ -177,13 +179,13 @@ def test_the_teacher_sees_the_same_sky_at_its_own_size(
     plan = plan_teaching(recipe, prepared, images.class_names)
     assert plan is not None
     view = plan.views[0]
-    assert view.augmentation.shift_pixels == pytest.approx(2.0 * 24 / 16)
-    large = torch.zeros(4, 1, 24, 24)
-    large[..., 14:20, 3:9] = 1.0
-    small = torch.nn.functional.interpolate(large, size=16, mode="bilinear", antialias=True)
+    assert view.augmentation.shift_pixels == pytest.approx(2.0 * 12 / 16)
+    large = torch.zeros(4, 1, 16, 16)
+    large[..., 9:13, 2:6] = 1.0
+    small = torch.nn.functional.interpolate(large, size=12, mode="bilinear", antialias=True)
     seen = [
         chosen.apply(image, augmentation_generator(0, 5))
-        for chosen, image in ((recipe.augmentation, small), (view.augmentation, large))
+        for chosen, image in ((recipe.augmentation, large), (view.augmentation, small))
     ]
 
     def centres(image: torch.Tensor) -> torch.Tensor:
@@ -192,7 +194,7 @@ def test_the_teacher_sees_the_same_sky_at_its_own_size(
         return torch.stack([(mass.sum(2)[:, 0] * axis).sum(1), (mass.sum(3)[:, 0] * axis).sum(1)])
 
     assert torch.allclose(centres(seen[0]), centres(seen[1]), atol=0.01)
-    assert not torch.allclose(centres(seen[0]), centres(small), atol=0.05)
+    assert not torch.allclose(centres(seen[0]), centres(large), atol=0.05)
 
 
 def test_a_clean_teacher_of_a_noisy_student(store: str, teachers: tuple[str, str]) -> None:
@@ -427,3 +429,22 @@ def test_what_does_not_fit_is_said_at_once(
         with pytest.raises(ConfigurationError, match=message):
             train(recipe, store, out)
     assert not out.exists()
+
+
+def test_cost_of_an_image_counts_the_teachers(store: str, teachers: tuple[str, str]) -> None:
+    images = data.open(store)
+    for changes, cost in (
+        ({}, 2 * 17),
+        ({"teacher__answers": "stored"}, 17 + 8 * 17 / 2),
+        ({"teacher__answers": "stored", "augmentation": {"dihedral": False}}, 17 + 17 / 2),
+        ({"teacher__answers": "stored", "augmentation": {"rotation": True}}, 2 * 17),
+    ):
+        recipe = distil(teachers, **changes)
+        assert token_forwards_per_image(recipe, prepare(images, recipe)) == cost
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_are_valid(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert isinstance(recipe.objective, Distillation)
+    assert recipe.teacher.models

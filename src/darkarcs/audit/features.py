@@ -162,7 +162,7 @@ def azimuthal_amplitudes(images: Images) -> FeatureTable:
     >>> table = azimuthal_amplitudes(np.broadcast_to(1 + np.abs(x), (1, 1, 32, 32)) - 2)
     >>> amplitudes = dict(zip(table.names, table.values[0]))
     >>> [round(float(amplitudes[f"m = {m}, light-weighted"]), 1) for m in (1, 2)]
-    [0.0, 0.4]
+    [0.0, 0.3]
     """
     height, width = images.shape[2:]
     rings = Annuli(height, width, min(NUM_WIDE_RINGS, min(height, width) // 2))

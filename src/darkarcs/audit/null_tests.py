@@ -18,7 +18,8 @@ takes. The primary AUC must lie within 0.50 +- 2 standard errors: a fair scene f
 by chance in 4.6 % of tests. The secondary ones must not lie above 0.50 by more than the normal
 quantile at which all of them together fail a fair scene in `FAMILY_WISE_RATE` of tests at most
 (Bonferroni; one-sided, since on images held out only an AUC above 0.5 speaks of a leak). The
-rates that a report states are for one null: of two nulls, a fair scene fails one in 11 %.
+rates that a report states are for one null. Were the two nulls independent, a fair scene would
+fail one of them in 11 % of tests; drawn from one seed they share lenses and often agree.
 """
 
 from __future__ import annotations

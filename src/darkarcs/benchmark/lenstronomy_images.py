@@ -64,12 +64,6 @@ class LenstronomyProcesses:
     ----------
     num_processes : int
         How many; each on one thread.
-    parameters : mapping of str to ndarray
-        Of the lenses, as drawn by `darkarcs.benchmark.simulation_speed.draw_lenses`.
-    num_pixels : int
-        Side of the image.
-    pixel_scale, fwhm : float, arcsec
-        Side of a pixel, and width of the Gaussian PSF.
 
     Raises
     ------
@@ -77,26 +71,11 @@ class LenstronomyProcesses:
         If lenstronomy is not installed.
     """
 
-    def __init__(
-        self,
-        num_processes: int,
-        parameters: Mapping[str, NDArray[np.float64]],
-        num_pixels: int,
-        pixel_scale: float,
-        fwhm: float,
-    ) -> None:
+    def __init__(self, num_processes: int) -> None:
         require_lenstronomy()
         # a fork would copy the threads' locks of torch
         context = multiprocessing.get_context("spawn")
-        self._pools = [
-            ProcessPoolExecutor(
-                1,
-                mp_context=context,
-                initializer=_prepare,
-                initargs=(dict(parameters), num_pixels, pixel_scale, fwhm),
-            )
-            for _ in range(num_processes)
-        ]
+        self._pools = [ProcessPoolExecutor(1, mp_context=context) for _ in range(num_processes)]
 
     def __enter__(self) -> LenstronomyProcesses:
         return self
@@ -109,6 +88,31 @@ class LenstronomyProcesses:
     ) -> None:
         for pool in self._pools:
             pool.shutdown(cancel_futures=True)
+
+    def prepare(
+        self,
+        parameters: Mapping[str, NDArray[np.float64]],
+        num_pixels: int,
+        pixel_scale: float,
+        fwhm: float,
+    ) -> None:
+        """Make the model and all keyword arguments in each process.
+
+        Parameters
+        ----------
+        parameters : mapping of str to ndarray
+            Of the lenses, as `darkarcs.benchmark.simulated_lenses.draw_lenses` draws them.
+        num_pixels : int
+            Side of the image.
+        pixel_scale, fwhm : float, arcsec
+            Side of a pixel, and width of the Gaussian PSF.
+        """
+        waiting = [
+            pool.submit(_prepare, dict(parameters), num_pixels, pixel_scale, fwhm)
+            for pool in self._pools
+        ]
+        for one in waiting:
+            one.result()
 
     def image(self, index: int) -> NDArray[np.float64]:
         """Render one lens.

@@ -91,14 +91,17 @@ def simulation_speed(
     load, before = _load_average(), torch.get_num_threads()
     rows: list[dict[str, Any]] = []
     console = Console(stderr=True)
-    with Progress(console=console, disable=not progress, transient=True) as bar:
+    with (
+        LenstronomyProcesses(max(threads)) as theirs,
+        Progress(console=console, disable=not progress, transient=True) as bar,
+    ):
         task = bar.add_task("", total=len(pixels) * len(substructure) * repeats)
         try:
             for side in pixels:
                 for name in substructure:
                     bar.update(task, description=f"{side} x {side}, {name} subhalos")
                     step = partial(bar.advance, task)
-                    rows += _compare(side, name, threads, seconds, repeats, step)
+                    rows += _compare(theirs, side, name, threads, seconds, repeats, step)
         finally:
             torch.set_num_threads(before)
     return {
@@ -111,6 +114,7 @@ def simulation_speed(
 
 
 def _compare(
+    theirs: LenstronomyProcesses,
     side: int,
     substructure: str,
     threads: Sequence[int],
@@ -124,29 +128,29 @@ def _compare(
     field = Field(*image_grid(side, pixel_scale), gaussian_kernel(fwhm, pixel_scale))
     table = {name: torch.from_numpy(column).float() for name, column in lenses.items()}
     rates: dict[int, list[tuple[float, ...]]] = {count: [] for count in threads}
-    with LenstronomyProcesses(max(threads), lenses, side, pixel_scale, fwhm) as theirs:
-        torch.set_num_threads(1)
-        reference = theirs.image(0)
-        first = render_all({name: column[:1] for name, column in table.items()}, field)[0].numpy()
-        difference = float(abs(first - reference).max() / reference.max())
-        if not difference < TOLERANCE:
-            raise ConfigurationError(
-                f"{side} x {side} pixels, {substructure} subhalos: the images of the two sides "
-                f"differ by {difference:.1e} of their peak, more than {TOLERANCE:g}: not timed"
-            )
-        num_ours = max(1, round(seconds * _ours(1, table, field)[0] / _NUM_LENSES))
-        num_theirs = max(2, round(seconds * 4 / theirs.measure(4, 1)[0]))
-        for repeat in range(repeats):
-            for count in threads:
-                # neither side always goes first
-                if repeat % 2:
-                    other = _theirs(theirs, num_theirs, count)
-                    ours = _ours(num_ours, table, field, count)
-                else:
-                    ours = _ours(num_ours, table, field, count)
-                    other = _theirs(theirs, num_theirs, count)
-                rates[count].append((*ours, *other))
-            step()
+    theirs.prepare(lenses, side, pixel_scale, fwhm)
+    torch.set_num_threads(1)
+    reference = theirs.image(0)
+    first = render_all({name: column[:1] for name, column in table.items()}, field)[0].numpy()
+    difference = float(abs(first - reference).max() / reference.max())
+    if not difference < TOLERANCE:
+        raise ConfigurationError(
+            f"{side} x {side} pixels, {substructure} subhalos: the images of the two sides "
+            f"differ by {difference:.1e} of their peak, more than {TOLERANCE:g}: not timed"
+        )
+    num_ours = max(1, round(seconds * _ours(1, table, field)[0] / _NUM_LENSES))
+    num_theirs = max(2, round(seconds * 4 / theirs.measure(4, 1)[0]))
+    for repeat in range(repeats):
+        for count in threads:
+            # neither side always goes first
+            if repeat % 2:
+                other = _theirs(theirs, num_theirs, count)
+                ours = _ours(num_ours, table, field, count)
+            else:
+                ours = _ours(num_ours, table, field, count)
+                other = _theirs(theirs, num_theirs, count)
+            rates[count].append((*ours, *other))
+        step()
     return [_row(side, substructure, count, rates, difference) for count in threads]
 
 

@@ -14,6 +14,7 @@ from darkarcs.cli.cross_validate import cross_validate
 from darkarcs.cli.demo import demo
 from darkarcs.cli.evaluate import evaluate
 from darkarcs.cli.explain import explain
+from darkarcs.cli.gallery import gallery
 from darkarcs.cli.models import models
 from darkarcs.cli.report import report
 from darkarcs.cli.simulate import simulate
@@ -40,6 +41,7 @@ for _verb in (
     demo,
     models,
     simulate,
+    gallery,
     sweep,
 ):
     app.command()(_verb)

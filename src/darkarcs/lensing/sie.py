@@ -109,11 +109,11 @@ def deflection(
     f = squared_f.clamp(min=_SERIES_BELOW).sqrt()
     # a weight of 0 or 1 for each lens: torch.where is 40 times slower than a product
     circular = (squared_f < _SERIES_BELOW).to(x.dtype)
-    elliptical = (1.0 - circular) / f
+    strength = einstein_radius * _root(axis_ratio, x)
+    circular, elliptical = strength * circular, strength * (1.0 - circular) / f
     bend_x = elliptical * torch.arctan(f * cos) + circular * _series(cos, -squared_f)
     bend_y = elliptical * torch.arctanh(f * sin) + circular * _series(sin, squared_f)
-    strength = einstein_radius * _root(axis_ratio, x)
-    return rotate(strength * bend_x, strength * bend_y, position_angle)
+    return rotate(bend_x, bend_y, position_angle)
 
 
 def potential(

@@ -45,23 +45,6 @@ class Host:
     num_samples: int
     sample_scale: float
 
-    @property
-    def tides(self) -> dict[str, float]:
-        """What a `SubhaloPopulation` asks of the lens that truncates it.
-
-        Returns
-        -------
-        dict of str to float
-            Arguments of its ``draw``.
-        """
-        return {
-            "einstein_radius": self.einstein_radius,
-            "kpc_per_arcsec": self.kpc_per_arcsec,
-            "redshift": self.redshift,
-            "hubble": self.hubble,
-            "critical_density": self.critical_density,
-        }
-
 
 @dataclass(frozen=True)
 class Drawn:

@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from darkarcs.configuration import Configuration
-from darkarcs.instrument import NORMAL_ABOVE, Instrument, draw_counts
+from darkarcs.instrument import NORMAL_ABOVE, Instrument, convolve, draw_counts, gaussian_kernel
+from darkarcs.instrument.point_spread import FWHM_OVER_SIGMA
 from darkarcs.scenes.distributions import Distribution, NotNegative, Positive
 
 
@@ -164,6 +165,9 @@ class CountingNoise(Configuration):
         Normal noise in units of the image, added before counting.
     twice : bool
         Also add the photon noise once as a normal number before counting: Model I's fault.
+    smoothing : float, pixels
+        Standard deviation of a Gaussian that the noise, not the light, is smoothed by, as where
+        noise was added before the image was blurred or enlarged; counts are not whole then.
     """
 
     kind: Literal["counting"] = "counting"
@@ -172,6 +176,7 @@ class CountingNoise(Configuration):
     background: NotNegative = 0.0
     background_rms: float = Field(0.0, ge=0)
     twice: bool = False
+    smoothing: float = Field(0.0, ge=0)
 
     def apply(
         self,
@@ -196,7 +201,7 @@ class CountingNoise(Configuration):
         Returns
         -------
         Tensor, shape (B, C, H, W)
-            Whole counts.
+            Counts.
         """
         exposure = 10 ** columns["log10_exposure"]
         rate = images.clamp(min=0)
@@ -207,7 +212,11 @@ class CountingNoise(Configuration):
             rate = rate + photon * _standard_normal(images, generator)
         sky = columns["background"] * exposure + columns["background_counts"]
         expected = (rate * exposure + sky).clamp(min=0)
-        return draw_counts(expected, generator, normal_above=NORMAL_ABOVE)
+        counts = draw_counts(expected, generator, normal_above=NORMAL_ABOVE)
+        if self.smoothing > 0:
+            kernel = gaussian_kernel(self.smoothing * FWHM_OVER_SIGMA, 1.0, dtype=images.dtype)
+            counts = expected + convolve(counts - expected, kernel)
+        return counts
 
     def variance(
         self, images: Tensor, columns: dict[str, Tensor], instrument: Instrument
@@ -234,7 +243,11 @@ class CountingNoise(Configuration):
         exposure = 10 ** columns["log10_exposure"]
         photons = images.clamp(min=0) * exposure * (2 if self.twice else 1)
         sky = columns["background"] * exposure + columns["background_counts"]
-        return photons + sky + (self.background_rms * exposure) ** 2
+        variance: Tensor = photons + sky + (self.background_rms * exposure) ** 2
+        if self.smoothing > 0:
+            kernel = gaussian_kernel(self.smoothing * FWHM_OVER_SIGMA, 1.0, dtype=images.dtype)
+            variance = convolve(variance, kernel**2)
+        return variance
 
 
 Noise = Annotated[InstrumentNoise | NoNoise | CountingNoise, Field(discriminator="kind")]

@@ -18,6 +18,7 @@ from darkarcs.substructure import (
     WarmDarkMatter,
     granules,
 )
+from darkarcs.substructure import Subhalos as DrawnSubhalos
 
 #: Speed of light, km/s.
 _LIGHT = 299792.458
@@ -91,7 +92,7 @@ class Subhalos(Configuration):
             normalization=1.0, slope=self.slope, min_mass=self.min_mass, max_mass=self.max_mass
         )
         expected = shape.with_expected_mass(fraction * disk / _bound_share(self, host))
-        halos = _population(self, expected).draw(random, **host.tides)
+        halos = _draw(_population(self, expected), random, host)
         table = {
             name: getattr(halos, name)
             for name in (
@@ -175,6 +176,23 @@ def _population(settings: Subhalos, mass_function: SubhaloMassFunction) -> Subha
     )
 
 
+def _draw(
+    population: SubhaloPopulation,
+    random: np.random.Generator,
+    host: Host,
+    num: int | None = None,
+) -> DrawnSubhalos:
+    return population.draw(
+        random,
+        einstein_radius=host.einstein_radius,
+        kpc_per_arcsec=host.kpc_per_arcsec,
+        redshift=host.redshift,
+        hubble=host.hubble,
+        critical_density=host.critical_density,
+        num=num,
+    )
+
+
 def _bound_share(settings: Subhalos, host: Host) -> float:
     """Mean bound mass over mean mass at infall in this lens, losses to warmth included.
 
@@ -194,5 +212,5 @@ def _bound_share(settings: Subhalos, host: Host) -> float:
     if warm is not None:
         masses = by_mass.draw_masses(_CALIBRATION_HALOS, random)
         survivors = float(warm.suppression(masses).mean())
-    halos = _population(settings, by_mass).draw(random, **host.tides, num=_CALIBRATION_HALOS)
+    halos = _draw(_population(settings, by_mass), random, host, num=_CALIBRATION_HALOS)
     return survivors * float((halos.bound_mass / halos.mass).mean())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from darkarcs.errors import ConfigurationError
 from darkarcs.scenes import BLOCK
 from darkarcs.simulation.request import SimulationRequest
 from darkarcs.simulation.simulate import simulate_block
@@ -20,7 +21,8 @@ class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
     Batch b holds the images from ``b * batch_size`` on, whatever came before: a resumed stream
     goes on by setting its position. In a `torch.utils.data.DataLoader` (with
     ``batch_size=None``) each of W workers makes every W-th batch, and the loader puts them back
-    in order.
+    in order. They work on copies: here the position stays where it was, so set it before another
+    pass over a loader whose workers do not persist.
 
     Parameters
     ----------
@@ -31,6 +33,11 @@ class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
         Images a batch.
     device : torch.device or str, default "cpu"
         Where images are made and stay.
+
+    Raises
+    ------
+    ConfigurationError
+        If a batch would be empty.
 
     Examples
     --------
@@ -47,8 +54,11 @@ class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
         self.request = request
         self.batch_size = batch_size
         self.device = torch.device(device)
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size = {batch_size}: a batch holds at least one image")
         #: Index of the next batch.
         self.position = 0
+        self._at_work = False
         self._block = -1
         self._images: Tensor | None = None
         self._labels: Tensor | None = None
@@ -56,7 +66,9 @@ class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         worker = get_worker_info()
         step = 1 if worker is None else worker.num_workers
-        self.position += 0 if worker is None else worker.id
+        if worker is not None and not self._at_work:  # one that lives on keeps its place
+            self.position += worker.id
+            self._at_work = True
         while True:
             batch = self.batch(self.position)
             self.position += step

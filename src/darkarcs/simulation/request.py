@@ -93,18 +93,24 @@ def parse_uri(uri: str) -> SimulationRequest:
     """
     name, _, query = uri.removeprefix("scene:").partition("?")
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+        # a plus sign is one, as in 1e+12, not the blank that a web form makes of it
+        pairs = parse_qsl(
+            query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(query)
+        )
     except ValueError:
         raise ConfigurationError(f"{uri}: options must read ?key=value&key=value") from None
     options: dict[str, Any] = {}
     changes = []
+    keys = set(Scene.model_fields) - {"folder"}
     for key, value in pairs:
+        if [other for other, _ in pairs].count(key) > 1:
+            raise ConfigurationError(f"{uri}: gives '{key}' twice")
         if key in _OPTIONS:
             options[key] = value
-        elif key in Scene.model_fields or "." in key:
+        elif key in keys or "." in key:
             changes.append(f"{key}={value}")
         else:
-            hint = nearest(key, [*_OPTIONS, *Scene.model_fields])
+            hint = nearest(key, [*_OPTIONS, *keys])
             raise ConfigurationError(f"{uri}: no option '{key}': {hint}")
     scene = load_scene(unquote(name), changes)
     classes = options.pop("classes", None)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from darkarcs.objectives import Batch
 from darkarcs.seeding import torch_generator
+from darkarcs.training.batches import TrainingBatch
 from darkarcs.training.building import build_model, build_objective
 from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
+from darkarcs.training.teaching_plan import TeachingPlan, plan_teaching
 
 #: Steps of an imagined run, and those of them that are tried: schedules change the cost.
 _STEPS = 1000
@@ -21,25 +25,51 @@ def token_forwards_per_image(recipe: Recipe, prepared: TrainingData) -> float:
     Parameters
     ----------
     recipe : Recipe
-        Model and objective.
+        Model, objective and teachers.
     prepared : TrainingData
         Images of the run.
 
     Returns
     -------
     float
-        Teachers and decoders included; zero for a model without tokens.
+        Teachers and decoders included, stored answers spread over the epochs; zero for a model
+        without tokens.
     """
-    model = build_model(recipe, prepared, len(prepared.class_counts))
-    objective = build_objective(recipe, prepared, model, _STEPS)
-    size = min(recipe.training.batch_size, len(prepared.train_images))
-    batch = Batch(
+    class_names = prepared.train.class_names
+    plan = plan_teaching(recipe, prepared, class_names)
+    described = None if plan is None else plan.describe()
+    model = build_model(recipe, prepared, len(class_names))
+    objective = build_objective(recipe, prepared, model, _STEPS, described)
+    batch = _first_batch(recipe, prepared, plan)
+    size, answers, before = len(batch.images), None, 0.0
+    if plan is not None:
+        teaching = plan.teach(objective.teacher_captures, recipe.seed, torch.device("cpu"))
+        answers = teaching.answer(batch, batch.images, 0)
+        if not plan.in_loop:
+            share = plan.views_an_image(recipe.training.epochs) / recipe.training.epochs
+            before = answers.token_forwards * share / size
+            answers = replace(answers, token_forwards=0)
+    spent = [
+        objective(
+            model,
+            Batch(batch.images, batch.labels, batch.indices, answers),
+            step,
+            torch_generator(recipe.seed, "cost", step),
+        ).token_forwards
+        for step in _TRIED
+    ]
+    return before + float(sum(spent)) / len(spent) / size
+
+
+def _first_batch(
+    recipe: Recipe, prepared: TrainingData, plan: TeachingPlan | None
+) -> TrainingBatch:
+    size = min(recipe.training.batch_size, len(prepared.train))
+    few = prepared.train.images[:size]
+    further = () if plan is None else plan.further
+    return TrainingBatch(
         prepared.train_images[:size],
         prepared.train_labels[:size],
         torch.arange(size),
+        views=tuple(torch.from_numpy(f.apply(few, prepared.train.pixel_scale)) for f in further),
     )
-    spent = [
-        objective(model, batch, step, torch_generator(recipe.seed, "cost", step)).token_forwards
-        for step in _TRIED
-    ]
-    return float(sum(spent)) / len(spent) / size

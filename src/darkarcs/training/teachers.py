@@ -222,14 +222,15 @@ def describe_teachers(
         known = {
             name: int(np.isin(_identities(images, splits[name]), seen).sum())
             for name in ("validation", "test")
+            if name in splits
         }
         if any(known.values()):
+            counts = " and ".join(f"{n} of the {name} split" for name, n in known.items())
             logger.warning(
-                "the teacher %s was trained on %d images of the validation split and %d of the "
-                "test split: the student's figures there will be too good",
+                "the teacher %s was trained on images by which the student is judged, %s: its "
+                "figures there will be too good",
                 teacher.folder.path.name,
-                known["validation"],
-                known["test"],
+                counts,
             )
         records.append(
             {

@@ -21,6 +21,7 @@ from darkarcs.training.batches import TrainingBatches
 from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
 from darkarcs.training.stored_answers import (
+    NUM_VIEWS,
     AnswersKey,
     StoredAnswers,
     choose_scheme,
@@ -84,6 +85,24 @@ class TeachingPlan:
         seen = guide.preprocessing
         shape = measure_shape(guide.model, seen.channels, seen.height)
         return TeacherDescription(self.gives_answers, shape)
+
+    def views_an_image(self, epochs: int) -> int:
+        """Count the answers to each image that would be stored.
+
+        Parameters
+        ----------
+        epochs : int
+            Length of the training.
+
+        Returns
+        -------
+        int
+            Eight, or one where nothing is turned, or one an epoch where no two are alike.
+        """
+        augmentations = [view.augmentation for view in self.views]
+        if choose_scheme(augmentations) == "replay":
+            return epochs
+        return NUM_VIEWS if augmentations[0].dihedral else 1
 
     def teach(self, captures: Sequence[str], seed: int, device: torch.device) -> TeachersInLoop:
         """Put the teachers into the loop.

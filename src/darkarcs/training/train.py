@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressB
 from safetensors.torch import load_file
 
 from darkarcs import data
+from darkarcs.data import LensImages
 from darkarcs.data.streams import open_stream
 from darkarcs.devices import choose_device, choose_precision
 from darkarcs.errors import require_new
@@ -122,17 +123,7 @@ def train(
         require_new(out)
     if recipe.training.threads is not None:
         torch.set_num_threads(recipe.training.threads)
-    further = None
-    if unlabelled_uri is not None:
-        further = data.open(unlabelled_uri, skip_bad=skip_bad, labelled=False)
-    stream = open_stream(data_uri)
-    if stream is None:
-        images = data.open(data_uri, skip_bad=skip_bad)
-        prepared = prepare(images, recipe, further)
-    else:
-        refuse_with_stream(recipe, further)
-        prepared = prepare_stream(stream, recipe)
-        images = prepared.validation
+    images, further, prepared = _open(recipe, data_uri, unlabelled_uri, skip_bad)
     plan = plan_teaching(recipe, prepared, images.class_names)
     module, training, validation = _build(recipe, prepared, plan, images.class_names, chosen)
     store = None
@@ -166,6 +157,22 @@ def train(
         images_seen=module.images_seen,
         wall_time=selection.wall_time,
     )
+
+
+def _open(
+    recipe: Recipe, data_uri: str, unlabelled_uri: str | None, skip_bad: bool
+) -> tuple[LensImages, LensImages | None, TrainingData]:
+    """Open labelled images (of a stream: those of validation), unlabelled ones, and prepare."""
+    further = None
+    if unlabelled_uri is not None:
+        further = data.open(unlabelled_uri, skip_bad=skip_bad, labelled=False)
+    stream = open_stream(data_uri)
+    if stream is None:
+        images = data.open(data_uri, skip_bad=skip_bad)
+        return images, further, prepare(images, recipe, further)
+    refuse_with_stream(recipe, further)
+    prepared = prepare_stream(stream, recipe)
+    return prepared.validation, further, prepared
 
 
 def _build(

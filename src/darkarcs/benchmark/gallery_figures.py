@@ -1,0 +1,289 @@
+"""The figures of the gallery: images on one scale, differences on another, and what is in them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from numpy.typing import NDArray
+from PIL import Image
+
+#: Light from dark to bright, even in lightness; differences from blue over white to red.
+_LIGHT, _DIFFERENCE = "inferno", "RdBu_r"
+#: Images are shown in units of their peak, faint light spread out.
+_IMAGES = AsinhNorm(linear_width=0.06, vmin=-0.06, vmax=1.0)
+#: Subhalos whose place is marked in a difference, the heaviest.
+_MARKED = 12
+_CELL = 2.05  # inches
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.0,
+    "axes.linewidth": 0.6,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image of a lens and how it differs from the same lens without substructure.
+
+    Attributes
+    ----------
+    image : ndarray, shape (C, H, W)
+        As observed.
+    difference : ndarray, shape (H, W)
+        Of the noiseless images: in units of the noise, or per cent of the peak.
+    in_noise : bool
+        Which of the two.
+    distance : float
+        d, the root of the sum of squares of the difference over all pixels and bands.
+    pixel_scale : float, arcsec
+        Of the image.
+    einstein_radius : float, arcsec
+        Of the lens.
+    centre : tuple of float, arcsec
+        x and y of the lens.
+    redshifts : tuple of float
+        Of lens and source.
+    masses : ndarray, shape (S, 3)
+        Mass (solar masses), x and y (arcsec) of the substructure.
+    """
+
+    image: NDArray[np.float64]
+    difference: NDArray[np.float64]
+    in_noise: bool
+    distance: float
+    pixel_scale: float
+    einstein_radius: float
+    centre: tuple[float, float]
+    redshifts: tuple[float, float]
+    masses: NDArray[np.float64]
+
+    @property
+    def half_field(self) -> float:
+        """Half the side of the image.
+
+        Returns
+        -------
+        float, arcsec
+            From the centre to the edge.
+        """
+        return self.difference.shape[0] * self.pixel_scale / 2
+
+
+def draw_scene(
+    title: str, class_names: Sequence[str], lenses: Sequence[Sequence[Panel]]
+) -> bytes:
+    """Draw lenses of a scene: a column a lens, a row a class, and below it its difference.
+
+    Parameters
+    ----------
+    title : str
+        Above the figure.
+    class_names : sequence of str
+        Of the rows; the first is what others are compared with.
+    lenses : sequence of sequence of Panel
+        First index the lens, second the class.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    rows = [(0, False)]
+    for label in range(1, len(class_names)):
+        rows += [(label, False), (label, True)]
+    with mpl.rc_context(_STYLE):
+        size = (_CELL * len(lenses) + 1.25, _CELL * len(rows) + 0.55)
+        figure = Figure(figsize=size, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+        figure.suptitle(title, fontsize=10.5)
+        axes = figure.subplots(len(rows), len(lenses), squeeze=False)
+        for row, (label, is_difference) in enumerate(rows):
+            panels = [lens[label] for lens in lenses]
+            name = f"{class_names[label]} − {class_names[0]}" if is_difference else class_names[label]
+            _label_row(axes[row, 0], name)
+            if is_difference:
+                shown = _draw_differences(axes[row], panels)
+                unit = "noise σ" if panels[0].in_noise else "% of the peak"
+                figure.colorbar(shown, ax=list(axes[row]), label=unit, shrink=0.9, aspect=14)
+            else:
+                for axis, panel in zip(axes[row], panels, strict=True):
+                    _draw_image(axis, panel)
+        for axis, lens in zip(axes[0], lenses, strict=True):
+            near, far = lens[0].redshifts
+            theta = rf"$\theta_\mathrm{{E}}$ = {lens[0].einstein_radius:.2f}″"
+            axis.set_title(f"{theta}, z = {near:.2f}, {far:.2f}")
+        images = [axis for row, (_, d) in enumerate(rows) if not d for axis in axes[row]]
+        if lenses[0][0].image.shape[0] == 1:
+            light = ScalarMappable(_IMAGES, _LIGHT)
+            bar = figure.colorbar(light, ax=list(axes[0]), shrink=0.9, aspect=14)
+            bar.set_label("share of the peak")
+            bar.set_ticks([0, 0.1, 0.3, 1.0], labels=["0", "0.1", "0.3", "1"])
+        _scale_bar(images[0], lenses[0][0].half_field)
+        return _png(figure)
+
+
+def draw_telescopes(
+    telescopes: Sequence[tuple[str, str, Sequence[Panel]]], field: float
+) -> bytes:
+    """Draw one lens as every telescope sees it, and what its subhalos change.
+
+    Parameters
+    ----------
+    telescopes : sequence of (name, description, panels)
+        Panels without and with subhalos.
+    field : float, arcsec
+        Side of what is shown.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    width = 5
+    strips = [telescopes[i : i + width] for i in range(0, len(telescopes), width)]
+    with mpl.rc_context(_STYLE):
+        size = (_CELL * width * 0.92 + 1.1, (2 * _CELL * 0.95 + 0.35) * len(strips) + 0.3)
+        figure = Figure(figsize=size, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.01)
+        axes = figure.subplots(2 * len(strips), width, squeeze=False)
+        shown = None
+        for axis in axes.flat:
+            axis.set_visible(False)
+        for number, strip in enumerate(strips):
+            images, differences = axes[2 * number], axes[2 * number + 1]
+            for column, (name, _, panels) in enumerate(strip):
+                images[column].set_visible(True)
+                differences[column].set_visible(True)
+                _draw_image(images[column], panels[1])
+                images[column].set_title(f"{name}\n{panels[1].pixel_scale:g}″ per pixel", fontsize=8.5)
+                shown = _draw_differences([differences[column]], [panels[1]], limit=5.0)
+            for axis in axes[2 * number : 2 * number + 2, : len(strip)].flat:
+                axis.set(xlim=(-field / 2, field / 2), ylim=(-field / 2, field / 2))
+            _label_row(images[0], "with subhalos")
+            _label_row(differences[0], "with − without")
+            _scale_bar(images[0], field / 2)
+            if shown is not None:
+                figure.colorbar(shown, ax=list(differences), label="noise σ", shrink=0.9, aspect=14)
+        return _png(figure)
+
+
+def stretch(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bring an observed image onto a common scale: the sky is zero, the bright end one.
+
+    Parameters
+    ----------
+    image : ndarray, shape (C, H, W)
+        In any unit.
+
+    Returns
+    -------
+    ndarray, shape (C, H, W)
+        All channels by the same factor.
+
+    Examples
+    --------
+    >>> stretch(np.arange(16.0).reshape(1, 4, 4)).max().round(2).item()
+    1.0
+    """
+    edge = np.concatenate(
+        [image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], axis=1
+    )
+    light = image - np.median(edge, axis=1)[:, None, None]
+    peak = np.quantile(light, 1 - 4 / light[0].size)
+    return np.asarray(light / max(peak, np.finfo(np.float64).tiny))
+
+
+def _draw_image(axis: Axes, panel: Panel) -> None:
+    light = stretch(panel.image)
+    if len(light) >= 3:  # from the reddest to the bluest band
+        bands = light[::-1][:: max(1, len(light) // 3)][:3]
+        spread = np.ma.getdata(_IMAGES(bands.reshape(-1))).reshape(bands.shape)
+        shown, norm = np.clip(np.moveaxis(spread, 0, -1), 0, 1), None
+    else:
+        shown, norm = np.clip(light[0], None, 1), _IMAGES
+    half = panel.half_field
+    axis.imshow(
+        shown,
+        origin="lower",
+        extent=(-half, half, -half, half),
+        cmap=_LIGHT,
+        norm=norm,
+        interpolation="nearest",
+    )
+    _ring(axis, panel, "white")
+    axis.set(xticks=[], yticks=[])
+
+
+def _draw_differences(
+    axes: Sequence[Axes], panels: Sequence[Panel], limit: float | None = None
+) -> Any:
+    """One scale for all, which the brightest per mille may exceed."""
+    if limit is None:
+        limit = max(float(np.quantile(np.abs(panel.difference), 0.998)) for panel in panels)
+        limit = max(limit, 1.0 if panels[0].in_noise else 0.1)
+    shown = None
+    for axis, panel in zip(axes, panels, strict=True):
+        half = panel.half_field
+        shown = axis.imshow(
+            panel.difference,
+            origin="lower",
+            extent=(-half, half, -half, half),
+            cmap=_DIFFERENCE,
+            norm=Normalize(-limit, limit),
+            interpolation="nearest",
+        )
+        _ring(axis, panel, "0.35")
+        heaviest = panel.masses[np.argsort(panel.masses[:, 0])[::-1][:_MARKED]]
+        for mass, x, y in heaviest:
+            radius = 0.1 * (mass / 1e9) ** (1 / 3)
+            if max(abs(x), abs(y)) + radius < half:
+                axis.add_patch(Circle((x, y), radius, fill=False, color="0.2", lw=0.6))
+        if panel.in_noise:
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0}
+            axis.text(
+                0.04, 0.04, f"d = {panel.distance:.1f}", transform=axis.transAxes, fontsize=8, bbox=box
+            )
+        axis.set(xticks=[], yticks=[], xlim=(-half, half), ylim=(-half, half))
+    return shown
+
+
+def _ring(axis: Axes, panel: Panel, colour: str) -> None:
+    ring = Circle(
+        panel.centre, panel.einstein_radius, fill=False, color=colour, lw=0.7, ls=(0, (4, 4)), alpha=0.8
+    )
+    axis.add_patch(ring)
+
+
+def _scale_bar(axis: Axes, half: float) -> None:
+    start = -half * 0.92
+    axis.plot([start, start + 1], [-half * 0.88] * 2, color="white", lw=1.8, solid_capstyle="butt")
+    axis.text(start + 0.5, -half * 0.84, "1″", color="white", ha="center", va="bottom", fontsize=8)
+
+
+def _label_row(axis: Axes, name: str) -> None:
+    axis.set_ylabel(name, fontsize=9.5)
+
+
+def _png(figure: Figure) -> bytes:
+    """A picture of 256 colours, a third of the size and not told apart by eye."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    stream.seek(0)
+    with Image.open(stream) as picture:
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    few.save(small, format="png", optimize=True)
+    return small.getvalue()

@@ -1,0 +1,190 @@
+"""Tables of a page that are written from measured files: sweeps, speeds, audits."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from darkarcs.errors import DataError
+
+_MARKER = re.compile(
+    r"(?P<open><!-- measured:(?P<kind>[\w-]+) (?P<file>[\w./-]+) -->)\n"
+    r".*?(?P<close><!-- /measured -->)",
+    re.DOTALL,
+)
+
+
+def refresh_measured(page: Path, results: Path) -> bool:
+    """Rewrite the measured tables of a Markdown page.
+
+    A table stands between ``<!-- measured:KIND FILE -->`` and ``<!-- /measured -->``; FILE is
+    relative to the folder of results. Doing it twice changes nothing.
+
+    Parameters
+    ----------
+    page : pathlib.Path
+        Rewritten in place.
+    results : pathlib.Path
+        Folder of results.
+
+    Returns
+    -------
+    bool
+        Whether the page changed.
+
+    Raises
+    ------
+    DataError
+        If a marker is not closed, its kind is unknown or its file is not there.
+    """
+    before = page.read_text(encoding="utf-8")
+    if len(re.findall(r"<!-- measured:", before)) != len(_MARKER.findall(before)):
+        raise DataError(f"{page}: a <!-- measured:KIND FILE --> has no <!-- /measured -->")
+
+    def render(match: re.Match[str]) -> str:
+        file = results / match["file"]
+        if match["kind"] not in KINDS or not file.is_file():
+            raise DataError(f"{page}: no table '{match['kind']}' of {match['file']} can be made")
+        content = json.loads(file.read_text(encoding="utf-8"))
+        table = KINDS[match["kind"]](content)
+        return (
+            f"{match['open']}\n\n{table}\n\n{_origin(content, file, results)}\n\n{match['close']}"
+        )
+
+    after = _MARKER.sub(render, before)
+    if after != before:
+        page.write_text(after, encoding="utf-8")
+    return after != before
+
+
+def sweep_table(content: dict[str, Any]) -> str:
+    """Write the summary of a sweep.
+
+    Parameters
+    ----------
+    content : dict
+        Of ``results/sweeps/NAME.json``.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    header = ("labels a class", "arm", "AUC", "against the first arm", "seeds", "images/s")
+    rows = []
+    for line in content["summary"]:
+        spread = "" if line["spread"] is None else f" +- {line['spread']:.4f}"
+        interval = line["difference_interval"]
+        shown = "" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+        unconverged = line["seeds"] - line["converged"]
+        mark = f" ({unconverged} not converged)" if unconverged else ""
+        rows.append(
+            (
+                str(line["num_per_class"] or "all"),
+                line["arm"],
+                f"{line['auc']:.4f}{spread}{mark}",
+                f"{line['difference']:+.4f}{shown}",
+                str(line["seeds"]),
+                f"{line['throughput']:.0f}",
+            )
+        )
+    return markdown_table(header, rows)
+
+
+def simulation_speed_table(content: dict[str, Any]) -> str:
+    """Write the rows of ``bench simulation``.
+
+    Parameters
+    ----------
+    content : dict
+        What the benchmark wrote.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    header = ("pixels", "substructure", "threads", "ours, images/s", "lenstronomy", "ratio")
+    rows = [
+        (
+            f"{row['pixels']} x {row['pixels']}",
+            row["substructure"],
+            str(row["threads"]),
+            f"{row['ours']:,.0f}",
+            f"{row['lenstronomy']:,.0f}",
+            f"{row['ratio']:.1f}",
+        )
+        for row in content["rows"]
+    ]
+    return markdown_table(header, rows)
+
+
+def audit_table(content: dict[str, Any]) -> str:
+    """Write what an audit found, and its null tests.
+
+    Parameters
+    ----------
+    content : dict
+        What ``data audit --json`` wrote.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    rows = []
+    for part in content["sets"]:
+        source = f"`{part['source']}`"
+        for leak in part["leaks"]:
+            low, high = leak["interval"]
+            shown = f"{leak['auc']:.3f} [{low:.3f}, {high:.3f}]"
+            rows.append((source, leak["family"], shown, leak["verdict"]))
+        for result in (part.get("null_tests") or {}).get("results", []):
+            primary = result["primary"]
+            shown = f"{primary['auc']:.3f} +- {primary['standard_error']:.3f}"
+            verdict = "passed" if primary["passed"] else "FAILED"
+            rows.append((source, f"null: {result['null']}, {primary['name']}", shown, verdict))
+    return markdown_table(("set", "what classifiers see", "AUC", "verdict"), rows)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table.
+
+    Parameters
+    ----------
+    header : sequence of str
+        Of the columns.
+    rows : sequence of sequence of str
+        The cells.
+
+    Returns
+    -------
+    str
+        Markdown, without a line break at the end.
+
+    Examples
+    --------
+    >>> print(markdown_table(("a", "b"), [("1", "2")]))
+    | a | b |
+    | --- | --- |
+    | 1 | 2 |
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', ' ') for cell in line)} |" for line in lines)
+
+
+def _origin(content: dict[str, Any], file: Path, results: Path) -> str:
+    name = file.relative_to(results.parent).as_posix()
+    command = content.get("command")
+    return f"From `{name}`" + (f", written by `{command}`." if command else ".")
+
+
+#: Writers of tables by kind.
+KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "sweep": sweep_table,
+    "simulation-speed": simulation_speed_table,
+    "audit": audit_table,
+}

@@ -1,0 +1,104 @@
+"""Sweeps: equal cost, the learning rate that validation chooses, rows and their summary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from darkarcs import data
+from darkarcs.benchmark.sweep import load_sweep, run_sweep
+from darkarcs.benchmark.sweep_rows import summarize
+from darkarcs.errors import ConfigurationError, OutputExistsError
+from rings import ring_lenses
+
+RECIPE: dict[str, Any] = {
+    "name": "base",
+    "model": {"name": "compact_vit_100k", "options": {"patch_size": 4, "depth": 1}},
+    "objective": {"kind": "iterative_erasing", "num_rounds": 2, "strategy": "random"},
+    "training": {"batch_size": 8, "precision": "32", "threads": 1},
+}
+SWEEP: dict[str, Any] = {
+    "name": "tiny",
+    "recipe": "base.yaml",
+    "arms": {"none": ["objective.num_rounds=0"], "random": []},
+    "budget_images": 96,
+    "num_per_class": [10],
+    "learning_rates": [1.0e-4, 1.0e-3],
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(SWEEP), encoding="utf-8")
+    data.save(ring_lenses(200), tmp_path / "rings.h5")
+    return tmp_path
+
+
+def test_arms_spend_alike_and_are_measured(files: Path) -> None:
+    sweep = load_sweep(files / "sweep.yaml")
+    uri = str(files / "rings.h5")
+    rows = run_sweep(sweep, uri, files / "runs", results=files / "results")
+    plain, random = rows
+    assert [row.arm for row in rows] == ["none", "random"]
+    # three forward passes an image instead of one
+    assert plain.images_seen == 96
+    assert random.images_seen == pytest.approx(96 / 3, abs=16)
+    assert random.token_forwards == pytest.approx(plain.token_forwards, rel=0.3)
+    assert {row.learning_rate for row in rows} <= {1e-4, 1e-3}
+    assert plain.num_images == 20 - 2  # a tenth of 200, less the run's own validation images
+    written = json.loads((files / "results" / "sweeps" / "tiny.json").read_text("utf-8"))
+    assert [row["auc"] for row in written["rows"]] == [row.auc for row in rows]
+    assert not (files / "results" / "test_log.csv").exists()
+    with pytest.raises(OutputExistsError):
+        run_sweep(sweep, uri, files / "runs", results=files / "results")
+
+
+def test_finished_runs_are_kept_and_the_test_split_is_logged(files: Path) -> None:
+    sweep = load_sweep(files / "sweep.yaml").model_copy(update={"learning_rates": (1e-3,)})
+    uri = str(files / "rings.h5")
+    first = run_sweep(sweep, uri, files / "runs")
+    weights = files / "runs" / "random" / "labels-10-seed-0" / "rate-0.001" / "model"
+    before = (weights / "model.safetensors").stat().st_mtime_ns
+    tested = sweep.model_copy(update={"measured_on": "test"})
+    second = run_sweep(tested, uri, files / "runs", results=files / "results")
+    assert (weights / "model.safetensors").stat().st_mtime_ns == before
+    assert [row.model_hash for row in first] == [row.model_hash for row in second]
+    log = (files / "results" / "test_log.csv").read_text("utf-8").splitlines()
+    assert len(log) == 1 + len(second)
+
+
+def test_unknown_key_is_named(files: Path) -> None:
+    (files / "sweep.yaml").write_text(yaml.safe_dump({**SWEEP, "seed": 3}), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="unknown key 'seed'"):
+        load_sweep(files / "sweep.yaml")
+
+
+def test_summary_by_hand() -> None:
+    areas = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.6, ("b", 1): 0.9}
+    rows = [
+        {
+            "arm": arm,
+            "num_per_class": None,
+            "seed": seed,
+            "auc": auc,
+            "images_seen": 30,
+            "wall_time": 3.0,
+            "converged": True,
+        }
+        for (arm, seed), auc in areas.items()
+    ]
+    plain, other = summarize(rows)
+    assert plain["difference"] == 0
+    assert plain["difference_interval"] is None
+    assert other["auc"] == pytest.approx(0.75)
+    assert other["difference"] == pytest.approx(0.15)
+    # differences 0.1 and 0.2: standard error 0.05, Student's t of one degree of freedom 12.706
+    assert other["difference_interval"] == pytest.approx(
+        [0.15 - 12.7062 * 0.05, 0.15 + 12.7062 * 0.05], abs=1e-4
+    )
+    assert other["throughput"] == pytest.approx(10)

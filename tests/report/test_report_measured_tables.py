@@ -1,0 +1,97 @@
+"""Tables that pages hold of measured files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkarcs.errors import DataError
+from darkarcs.report.measured_tables import refresh_measured
+
+SPEED = {
+    "rows": [
+        {
+            "pixels": 64,
+            "substructure": "25 point",
+            "threads": 2,
+            "ours": 9000.4,
+            "lenstronomy": 600.2,
+            "ratio": 15.0,
+        }
+    ],
+    "command": "darkarcs bench simulation",
+}
+SUMMARY = {
+    "num_per_class": 100,
+    "arm": "random",
+    "seeds": 3,
+    "auc": 0.91234,
+    "spread": 0.01,
+    "difference": 0.0123,
+    "difference_interval": [0.001, 0.02],
+    "throughput": 81.2,
+    "converged": 2,
+}
+LEAK = {"family": "radial profile", "auc": 0.993, "interval": [0.99, 0.996], "verdict": "leaks"}
+NULL = {
+    "null": "massless",
+    "primary": {"name": "all", "auc": 0.51, "standard_error": 0.02, "passed": True},
+}
+AUDIT = {
+    "sets": [{"source": "scene:a|b", "leaks": [LEAK], "null_tests": {"results": [NULL]}}],
+}
+
+
+def page_with(tmp_path: Path, kind: str, content: dict[str, Any] | None) -> Path:
+    if content is not None:
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results" / "it.json").write_text(json.dumps(content), encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text(
+        f"before\n<!-- measured:{kind} it.json -->\nold\n<!-- /measured -->\nafter\n", "utf-8"
+    )
+    return page
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "expected"),
+    [
+        ("simulation-speed", SPEED, "| 64 x 64 | 25 point | 2 | 9,000 | 600 | 15.0 |"),
+        (
+            "sweep",
+            {"summary": [SUMMARY]},
+            "| 100 | random | 0.9123 +- 0.0100 (1 not converged) | +0.0123 [+0.0010, +0.0200] "
+            "| 3 | 81 |",
+        ),
+        ("audit", AUDIT, "| `scene:a b` | radial profile | 0.993 [0.990, 0.996] | leaks |"),
+        ("audit", AUDIT, "| `scene:a b` | null: massless, all | 0.510 +- 0.020 | passed |"),
+    ],
+)
+def test_tables(tmp_path: Path, kind: str, content: dict[str, Any], expected: str) -> None:
+    page = page_with(tmp_path, kind, content)
+    assert refresh_measured(page, tmp_path / "results")
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert expected in lines
+    assert "old" not in lines
+    assert lines[0] == "before"
+    assert lines[-1] == "after"
+    assert not refresh_measured(page, tmp_path / "results")
+
+
+def test_origin_is_named(tmp_path: Path) -> None:
+    page = page_with(tmp_path, "simulation-speed", SPEED)
+    refresh_measured(page, tmp_path / "results")
+    text = page.read_text(encoding="utf-8")
+    assert "From `results/it.json`, written by `darkarcs bench simulation`." in text
+
+
+def test_missing_file_and_unknown_kind(tmp_path: Path) -> None:
+    page = page_with(tmp_path, "sweep", None)
+    with pytest.raises(DataError, match=r"no table 'sweep' of it\.json"):
+        refresh_measured(page, tmp_path / "results")
+    page.write_text("<!-- measured:sweep it.json -->\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has no <!-- /measured -->"):
+        refresh_measured(page, tmp_path / "results")
