@@ -1,10 +1,12 @@
-"""Rewrite what is generated in README.md and docs/: tables of results, and the verbs' reference.
+"""Rewrite what is generated in README.md and docs/: tables of results, verbs, and scenes.
 
 ``python docs/generate.py`` does it; a test fails where it was forgotten.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +15,20 @@ from typing import Any
 import typer
 
 from darkarcs.cli.main import app
+from darkarcs.configuration import Configuration
 from darkarcs.evaluation.tables import refresh_tables
 from darkarcs.report.measured_tables import refresh_measured
+from darkarcs.scenes import Scene, list_scenes, load_scene
+from darkarcs.scenes.geometry import CosmologySettings, Faults
+from darkarcs.scenes.noise import CountingNoise, InstrumentNoise, NoNoise, Storage
+from darkarcs.scenes.physical_kinds import Granules, Subhalos
+from darkarcs.scenes.priors import GalaxySource, LensPrior, SersicSource
+from darkarcs.scenes.settings import Channel, SceneSettings
+from darkarcs.substructure import CondensateString, PublishedPointMasses
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMAND_LINE = REPOSITORY / "docs" / "reference" / "command-line.md"
+SCENES = REPOSITORY / "docs" / "reference" / "scenes.md"
 
 INTRODUCTION = """\
 # Command line
@@ -33,6 +44,148 @@ what is wrong and what to do), and 2 for wrong usage.
 a folder, an archive, a file or a registered `scheme:rest`; see
 [How to bring your images](../how-to/bring-your-images.md).
 """
+
+SCENES_INTRODUCTION = """\
+# Scenes
+
+Generated from the scenes' YAML files and from the code that reads them, by `make docs-tables`.
+Pictures of all of them are in [the gallery](../explanation/gallery.md);
+[How to simulate lenses](../how-to/simulate-lenses.md) and
+[How to write a scene](../how-to/write-a-scene.md) say what to do with them.
+
+## The scenes
+
+"""
+
+#: What a scene's YAML may say, by the group of keys.
+GROUPS: tuple[tuple[str, type[Configuration]], ...] = (
+    ("a scene", SceneSettings),
+    ("`lens`", LensPrior),
+    ("`source`, and each of `lens_light`, of `kind: sersic`", SersicSource),
+    ("`source` of `kind: galaxies`", GalaxySource),
+    ("each of `channels`", Channel),
+    ("a class of `kind: subhalos`", Subhalos),
+    ("a class of `kind: granules`", Granules),
+    ("a class of `kind: published_point_masses`", PublishedPointMasses),
+    ("a class of `kind: condensate_string`", CondensateString),
+    ("`noise` of `kind: instrument`", InstrumentNoise),
+    ("`noise` of `kind: counting`", CountingNoise),
+    ("`noise` of `kind: none`", NoNoise),
+    ("`storage`", Storage),
+    ("`cosmology`", CosmologySettings),
+    ("`faults`", Faults),
+)
+#: What a docstring says after the type and is worth repeating.
+UNITS = (
+    *("arcsec", "radians", "solar masses", "AB magnitudes", "counts", "log10 eV"),
+    *("Einstein radii", "km / s / Mpc", "arcsec per pixel"),
+)
+#: Set by the program.
+INTERNAL = {"folder", "kind"}
+
+
+def describe_scenes() -> str:
+    """Write the reference of scenes.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    scenes = [load_scene(name) for name in list_scenes()]
+    lines = ["| scene | pixels | classes | mass conserved | noise |", "| --- " * 5 + "|"]
+    for scene in scenes:
+        side = f'{scene.num_pixels} of {scene.instrument.pixel_scale:g}"'
+        classes = ", ".join(f"{name} ({kind.kind})" for name, kind in scene.classes.items())
+        conserved = "yes" if scene.mass_conserving else "no"
+        cells = [f"[`{scene.name}`](#{scene.name})", side, classes, conserved, scene.noise.kind]
+        lines.append(f"| {' | '.join(cells)} |")
+    for scene in scenes:
+        lines += ["", f"### {scene.name}", "", f"{scene.description}, version {scene.version}."]
+        if scene.differences:
+            lines += ["", *(f"- {one}" for one in scene.differences)]
+        lines += ["", "| key | value |", "| --- | --- |"]
+        lines += [f"| `{key}` | {value} |" for key, value in _given(scene)]
+    lines += ["", "## The keys", "", _DISTRIBUTIONS]
+    for title, group in GROUPS:
+        lines += ["", f"### Of {title}", "", "| key | default | meaning |", "| --- | --- | --- |"]
+        meanings = _meanings(group)
+        for name, field in group.model_fields.items():
+            if name not in INTERNAL:
+                lines.append(f"| `{name}` | {_value_of(field)} | {meanings[name]} |")
+    return SCENES_INTRODUCTION + "\n".join(lines) + "\n"
+
+
+_DISTRIBUTIONS = """\
+A *distribution* is a number, `{uniform: [a, b]}`, `{log_uniform: [a, b]}`,
+`{normal: [mean, std]}`, which `between: [a, b]` cuts off, or `{choice: [a, b, c]}`. Angles are in
+radians, from x towards y; positions and radii in arcsec; masses in solar masses."""
+
+
+def _given(scene: Scene) -> Iterator[tuple[str, str]]:
+    """What a scene says beyond the defaults, one line a key."""
+    shown = scene.model_dump(
+        mode="json",
+        exclude={"name", "version", "description", "differences", "folder", "schema_version"},
+        exclude_defaults=True,
+    )
+    shown["instrument"] = scene.instrument.description
+    shown["classes"] = {
+        name: {"kind": kind.kind, **shown["classes"].get(name, {})}
+        for name, kind in scene.classes.items()
+    }
+    for group in ("source", "noise"):
+        shown[group] = {"kind": getattr(scene, group).kind, **shown.get(group, {})}
+    yield from _flat(shown, "")
+
+
+def _flat(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        leaf = not isinstance(value, dict) or {"uniform", "log_uniform", "normal", "choice"} & {
+            *value
+        }
+        if leaf:
+            yield f"{prefix}{key}", f"`{_yaml(value)}`" if not isinstance(value, str) else value
+        else:
+            yield from _flat(value, f"{prefix}{key}.")
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        pairs = (f"{key}: {_yaml(one)}" for key, one in value.items() if one is not None)
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_yaml(one) for one in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
+def _value_of(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    default = field.default
+    if isinstance(default, Configuration):
+        default = default.model_dump(mode="json", exclude_defaults=True)
+    elif isinstance(default, tuple):
+        default = []
+    return "" if default in (None, "", {}, []) else f"`{_yaml(default)}`"
+
+
+def _meanings(group: type[Configuration]) -> dict[str, str]:
+    """The attributes of numpydoc docstrings, base classes included."""
+    meanings: dict[str, str] = {}
+    for one in reversed(group.__mro__):
+        _, _, section = inspect.cleandoc(one.__doc__ or "").partition("Attributes\n----------\n")
+        section = re.split(r"\n\n\w+\n-+\n", section)[0]
+        for match in re.finditer(r"^(\S.*?) : (.*)\n((?:    .*\n?)+)", section, re.MULTILINE):
+            names, kind, text = match.groups()
+            unit = kind.rpartition(", ")[2]
+            text = _one_line(text).replace("``", "`") + (f" ({unit})" if unit in UNITS else "")
+            meanings |= dict.fromkeys((name.strip() for name in names.split(",")), text)
+    return meanings
 
 
 def describe_command_line() -> str:
@@ -95,6 +248,9 @@ def main() -> None:
     if not COMMAND_LINE.is_file() or COMMAND_LINE.read_text("utf-8") != describe_command_line():
         COMMAND_LINE.write_text(describe_command_line(), encoding="utf-8")
         changed.append(COMMAND_LINE)
+    if not SCENES.is_file() or SCENES.read_text("utf-8") != describe_scenes():
+        SCENES.write_text(describe_scenes(), encoding="utf-8")
+        changed.append(SCENES)
     for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
         has_table = "<!-- table:" in page.read_text(encoding="utf-8")
         if has_table and refresh_tables(page, REPOSITORY / "results"):

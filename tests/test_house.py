@@ -43,6 +43,8 @@ NEVERS = {
 #: Optional extras, imported where they are used so that the rest works without them.
 OPTIONAL = {
     "gradio",
+    "lenstronomy",
+    "numba",
     "onnx",
     "onnxruntime",
     "onnxscript",

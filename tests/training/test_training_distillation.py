@@ -6,7 +6,7 @@ import csv
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from darkarcs import data
 from darkarcs.data import Augmentation, LensImages
 from darkarcs.data.augmentation import apply_dihedral
+from darkarcs.data.streams import STREAMS
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.model_folder import read_model_folder
 from darkarcs.objectives import UNLABELLED, Distillation
@@ -441,6 +442,33 @@ def test_cost_of_an_image_counts_the_teachers(store: str, teachers: tuple[str, s
     ):
         recipe = distil(teachers, **changes)
         assert token_forwards_per_image(recipe, prepare(images, recipe)) == cost
+
+
+class Rings:
+    """An endless stream: every image by its own seed."""
+
+    class_names = ("no_sub", "sub")
+    pixel_scale = None
+    identity = "rings"
+    manifest: ClassVar[dict[str, Any]] = {}
+
+    def batch(self, start: int, count: int, device: Any) -> tuple[Any, Any]:
+        made = ring_lenses(count, seed=100 + start)
+        return made.images, made.labels
+
+    def images(self, part: str, num: int) -> LensImages:
+        return ring_lenses(num, seed={"train": 100, "validation": 7, "test": 8}[part])
+
+
+def test_teachers_see_an_endless_stream(
+    teachers: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STREAMS._entries, "rings", lambda uri: Rings())
+    stream = {"stream": {"images_per_epoch": 40, "num_validation": 20, "num_fit": 20}}
+    run = train(distil(teachers, **stream), "rings:endless", tmp_path / "run")
+    told = provenance(run)["teaching"]["teachers"]
+    assert [teacher["trained_on"] for teacher in told] == [{"validation": 0}, {"validation": 0}]
+    assert provenance(run)["token_forwards"] == 2 * 17 * run.images_seen
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)

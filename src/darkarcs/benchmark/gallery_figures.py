@@ -11,9 +11,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,9 +23,17 @@ from PIL import Image
 _LIGHT, _DIFFERENCE = "inferno", "RdBu_r"
 #: Images are shown in units of their peak, faint light spread out.
 _IMAGES = AsinhNorm(linear_width=0.06, vmin=-0.06, vmax=1.0)
+#: Differences are linear up to here and grow as the logarithm beyond.
+_LINEAR = 0.7
+#: Ends of the scale of differences, of which the smallest is taken that holds nearly all pixels.
+_LIMITS = (1.0, 3.0, 10.0, 30.0, 100.0)
 #: Subhalos whose place is marked in a difference, the heaviest.
 _MARKED = 12
+_MINUS = "\N{MINUS SIGN}"
+_NOISE = "noise \N{GREEK SMALL LETTER SIGMA}"
 _CELL = 2.05  # inches
+_DPI = 100
+_PADS: Any = {"w_pad": 0.06, "h_pad": 0.04, "wspace": 0.0, "hspace": 0.0}
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -79,12 +89,10 @@ class Panel:
         float, arcsec
             From the centre to the edge.
         """
-        return self.difference.shape[0] * self.pixel_scale / 2
+        return len(self.difference) * self.pixel_scale / 2
 
 
-def draw_scene(
-    title: str, class_names: Sequence[str], lenses: Sequence[Sequence[Panel]]
-) -> bytes:
+def draw_scene(title: str, class_names: Sequence[str], lenses: Sequence[Sequence[Panel]]) -> bytes:
     """Draw lenses of a scene: a column a lens, a row a class, and below it its difference.
 
     Parameters
@@ -106,18 +114,18 @@ def draw_scene(
         rows += [(label, False), (label, True)]
     with mpl.rc_context(_STYLE):
         size = (_CELL * len(lenses) + 1.25, _CELL * len(rows) + 0.55)
-        figure = Figure(figsize=size, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(**_PADS))
         figure.suptitle(title, fontsize=10.5)
         axes = figure.subplots(len(rows), len(lenses), squeeze=False)
         for row, (label, is_difference) in enumerate(rows):
             panels = [lens[label] for lens in lenses]
-            name = f"{class_names[label]} − {class_names[0]}" if is_difference else class_names[label]
-            _label_row(axes[row, 0], name)
+            name = class_names[label]
+            name = f"{name} {_MINUS} {class_names[0]}" if is_difference else name
+            axes[row, 0].set_ylabel(name, fontsize=9.5)
             if is_difference:
                 shown = _draw_differences(axes[row], panels)
-                unit = "noise σ" if panels[0].in_noise else "% of the peak"
-                figure.colorbar(shown, ax=list(axes[row]), label=unit, shrink=0.9, aspect=14)
+                unit = _NOISE if panels[0].in_noise else "% of the peak"
+                _difference_bar(figure, shown, axes[row], unit)
             else:
                 for axis, panel in zip(axes[row], panels, strict=True):
                     _draw_image(axis, panel)
@@ -132,12 +140,10 @@ def draw_scene(
             bar.set_label("share of the peak")
             bar.set_ticks([0, 0.1, 0.3, 1.0], labels=["0", "0.1", "0.3", "1"])
         _scale_bar(images[0], lenses[0][0].half_field)
-        return _png(figure)
+        return _png(figure, colours=len(lenses[0][0].image) > 1)
 
 
-def draw_telescopes(
-    telescopes: Sequence[tuple[str, str, Sequence[Panel]]], field: float
-) -> bytes:
+def draw_telescopes(telescopes: Sequence[tuple[str, str, Sequence[Panel]]], field: float) -> bytes:
     """Draw one lens as every telescope sees it, and what its subhalos change.
 
     Parameters
@@ -156,8 +162,7 @@ def draw_telescopes(
     strips = [telescopes[i : i + width] for i in range(0, len(telescopes), width)]
     with mpl.rc_context(_STYLE):
         size = (_CELL * width * 0.92 + 1.1, (2 * _CELL * 0.95 + 0.35) * len(strips) + 0.3)
-        figure = Figure(figsize=size, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.01)
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(**_PADS))
         axes = figure.subplots(2 * len(strips), width, squeeze=False)
         shown = None
         for axis in axes.flat:
@@ -168,15 +173,17 @@ def draw_telescopes(
                 images[column].set_visible(True)
                 differences[column].set_visible(True)
                 _draw_image(images[column], panels[1])
-                images[column].set_title(f"{name}\n{panels[1].pixel_scale:g}″ per pixel", fontsize=8.5)
-                shown = _draw_differences([differences[column]], [panels[1]], limit=5.0)
+                images[column].set_title(
+                    f"{name}\n{panels[1].pixel_scale:g}″ per pixel", fontsize=8.5
+                )
+                shown = _draw_differences([differences[column]], [panels[1]], limit=10.0)
             for axis in axes[2 * number : 2 * number + 2, : len(strip)].flat:
                 axis.set(xlim=(-field / 2, field / 2), ylim=(-field / 2, field / 2))
-            _label_row(images[0], "with subhalos")
-            _label_row(differences[0], "with − without")
+            images[0].set_ylabel("with subhalos", fontsize=9.5)
+            differences[0].set_ylabel(f"with {_MINUS} without", fontsize=9.5)
             _scale_bar(images[0], field / 2)
             if shown is not None:
-                figure.colorbar(shown, ax=list(differences), label="noise σ", shrink=0.9, aspect=14)
+                _difference_bar(figure, shown, differences, _NOISE)
         return _png(figure)
 
 
@@ -198,9 +205,7 @@ def stretch(image: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> stretch(np.arange(16.0).reshape(1, 4, 4)).max().round(2).item()
     1.0
     """
-    edge = np.concatenate(
-        [image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], axis=1
-    )
+    edge = np.concatenate([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], axis=1)
     light = image - np.median(edge, axis=1)[:, None, None]
     peak = np.quantile(light, 1 - 4 / light[0].size)
     return np.asarray(light / max(peak, np.finfo(np.float64).tiny))
@@ -230,10 +235,9 @@ def _draw_image(axis: Axes, panel: Panel) -> None:
 def _draw_differences(
     axes: Sequence[Axes], panels: Sequence[Panel], limit: float | None = None
 ) -> Any:
-    """One scale for all, which the brightest per mille may exceed."""
     if limit is None:
-        limit = max(float(np.quantile(np.abs(panel.difference), 0.998)) for panel in panels)
-        limit = max(limit, 1.0 if panels[0].in_noise else 0.1)
+        largest = max(float(np.quantile(np.abs(panel.difference), 0.999)) for panel in panels)
+        limit = next((one for one in _LIMITS if one >= largest), _LIMITS[-1])
     shown = None
     for axis, panel in zip(axes, panels, strict=True):
         half = panel.half_field
@@ -242,48 +246,84 @@ def _draw_differences(
             origin="lower",
             extent=(-half, half, -half, half),
             cmap=_DIFFERENCE,
-            norm=Normalize(-limit, limit),
+            norm=AsinhNorm(linear_width=_LINEAR, vmin=-limit, vmax=limit),
             interpolation="nearest",
         )
         _ring(axis, panel, "0.35")
-        heaviest = panel.masses[np.argsort(panel.masses[:, 0])[::-1][:_MARKED]]
-        for mass, x, y in heaviest:
-            radius = 0.1 * (mass / 1e9) ** (1 / 3)
-            if max(abs(x), abs(y)) + radius < half:
-                axis.add_patch(Circle((x, y), radius, fill=False, color="0.2", lw=0.6))
+        _mark_masses(axis, panel.masses, half)
         if panel.in_noise:
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0}
             axis.text(
-                0.04, 0.04, f"d = {panel.distance:.1f}", transform=axis.transAxes, fontsize=8, bbox=box
+                0.04,
+                0.04,
+                f"d = {panel.distance:.1f}",
+                transform=axis.transAxes,
+                fontsize=8,
+                bbox=box,
             )
         axis.set(xticks=[], yticks=[], xlim=(-half, half), ylim=(-half, half))
     return shown
 
 
+def _mark_masses(axis: Axes, masses: NDArray[np.float64], half: float) -> None:
+    if len(masses) > 2 and np.ptp(masses[:, 0]) < 1e-6 * masses[0, 0]:  # a rod of equal masses
+        axis.plot(masses[[0, -1], 1], masses[[0, -1], 2], color="0.2", lw=1.2)
+        return
+    for mass, x, y in masses[np.argsort(masses[:, 0])[::-1][:_MARKED]]:
+        radius = 0.1 * (mass / 1e9) ** (1 / 3)
+        if max(abs(x), abs(y)) + radius < half:
+            axis.add_patch(Circle((x, y), radius, fill=False, color="0.2", lw=0.6))
+
+
 def _ring(axis: Axes, panel: Panel, colour: str) -> None:
     ring = Circle(
-        panel.centre, panel.einstein_radius, fill=False, color=colour, lw=0.7, ls=(0, (4, 4)), alpha=0.8
+        panel.centre,
+        panel.einstein_radius,
+        fill=False,
+        color=colour,
+        lw=0.7,
+        ls=(0, (4, 4)),
+        alpha=0.8,
     )
     axis.add_patch(ring)
 
 
 def _scale_bar(axis: Axes, half: float) -> None:
     start = -half * 0.92
+    edge = [withStroke(linewidth=2.2, foreground="black")]
     axis.plot([start, start + 1], [-half * 0.88] * 2, color="white", lw=1.8, solid_capstyle="butt")
-    axis.text(start + 0.5, -half * 0.84, "1″", color="white", ha="center", va="bottom", fontsize=8)
+    axis.text(
+        *(start + 0.5, -half * 0.84, "1″"),
+        color="white",
+        ha="center",
+        va="bottom",
+        fontsize=8.5,
+        path_effects=edge,
+    )
 
 
-def _label_row(axis: Axes, name: str) -> None:
-    axis.set_ylabel(name, fontsize=9.5)
+def _difference_bar(figure: Figure, shown: Any, axes: NDArray[Any], unit: str) -> None:
+    bar = figure.colorbar(shown, ax=list(axes), label=unit, shrink=0.9, aspect=14)
+    limit = shown.norm.vmax
+    positive = [one for one in (1.0, 3.0, 10.0, 30.0, 100.0) if one <= limit]
+    ticks = [*(-one for one in reversed(positive)), 0.0, *positive]
+    bar.set_ticks(ticks, labels=[f"{one:g}".replace("-", _MINUS) for one in ticks])
+    bar.minorticks_off()
 
 
-def _png(figure: Figure) -> bytes:
-    """A picture of 256 colours, a third of the size and not told apart by eye."""
+def _png(figure: Figure, colours: bool = False) -> bytes:
+    """Make a picture of at most 256 colours, which halves it, unless images are in colour."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    figure.savefig(stream, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
+    if colours:
+        return stream.getvalue()
     stream.seek(0)
+    maps = [mpl.colormaps[name](np.linspace(0, 1, 104))[:, :3] for name in (_LIGHT, _DIFFERENCE)]
+    greys = np.repeat(np.linspace(0, 1, 48)[:, None], 3, axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((np.concatenate([*maps, greys]) * 255).round().astype(int).ravel().tolist())
     with Image.open(stream) as picture:
-        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        few = picture.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
     small = io.BytesIO()
     few.save(small, format="png", optimize=True)
     return small.getvalue()

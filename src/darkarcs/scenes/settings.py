@@ -60,8 +60,12 @@ class SceneSettings(Configuration):
     ----------
     schema_version : 1
         Of these keys.
-    name, version, description : str, int, str
-        A change that changes a draw asks for a new version.
+    name : str
+        Addresses the random streams: two scenes of one name and version draw alike.
+    version : int
+        A change that changes a draw asks for a new one.
+    description : str
+        One line.
     differences : tuple of str
         What the scene leaves out or does otherwise than what it follows.
     instrument : Instrument
@@ -73,7 +77,7 @@ class SceneSettings(Configuration):
     cosmology : CosmologySettings
         The universe.
     z_lens, z_source : Distribution
-        Redshifts.
+        Redshifts of lens and source.
     lens : LensPrior
         The smooth lens.
     source : SersicSource or GalaxySource
@@ -88,8 +92,10 @@ class SceneSettings(Configuration):
         The smooth lens loses what the substructure brings inside its Einstein radius.
     point_spread_factor : Distribution
         Width of each image's Gaussian point-spread function in units of the instrument's.
-    noise, storage : Noise, Storage
-        What happens to the noiseless image.
+    noise : Noise
+        What is added to the noiseless image.
+    storage : Storage
+        How a set then stores it.
     faults : Faults
         Published faults to reproduce.
     folder : pathlib.Path, optional
