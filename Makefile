@@ -63,7 +63,7 @@ test: style
 gpu-check:
 	PYTHONPATH=src $(PYTHON) -m pytest -m gpu tests
 
-docs-tables: $(DEMO_STAMP)
+docs-tables: $(TEST_STAMP)
 	$(BIN)/python docs/generate.py
 
 clean:

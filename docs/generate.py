@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from numpydoc.docscrape import ClassDoc
 
 from darkarcs.cli.main import app
 from darkarcs.configuration import Configuration
 from darkarcs.evaluation.tables import refresh_tables
-from darkarcs.report.measured_tables import refresh_measured
+from darkarcs.objectives import objectives
+from darkarcs.report.measured_tables import markdown_table, refresh_measured
 from darkarcs.scenes import Scene, list_scenes, load_scene
 from darkarcs.scenes.geometry import CosmologySettings, Faults
 from darkarcs.scenes.noise import CountingNoise, InstrumentNoise, NoNoise, Storage
@@ -242,6 +244,48 @@ def _one_line(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
 
+_KEYS = re.compile(r"(<!-- keys:([\w-]+) -->)\n.*?(<!-- /keys -->)", re.DOTALL)
+
+
+def refresh_keys(page: Path) -> bool:
+    """Rewrite the tables of an objective's keys: ``<!-- keys:KIND --> ... <!-- /keys -->``.
+
+    Parameters
+    ----------
+    page : pathlib.Path
+        Rewritten in place.
+
+    Returns
+    -------
+    bool
+        Whether it changed.
+    """
+    before = page.read_text(encoding="utf-8")
+
+    def render(match: re.Match[str]) -> str:
+        rows = list(_keys(objectives[match[2]][0], "objective."))
+        table = markdown_table(("key", "kind, default", "meaning"), rows)
+        return f"{match[1]}\n\n{table}\n\n{match[3]}"
+
+    after = _KEYS.sub(render, before)
+    if after != before:
+        page.write_text(after, encoding="utf-8")
+    return after != before
+
+
+def _keys(configuration: type[Configuration], prefix: str) -> Iterator[tuple[str, str, str]]:
+    told = {entry.name: entry for entry in ClassDoc(configuration)["Attributes"]}
+    names = {name.strip(): entry for key, entry in told.items() for name in key.split(",")}
+    for name, field in configuration.model_fields.items():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, Configuration):
+            yield from _keys(nested, f"{prefix}{name}.")
+        else:
+            entry = names[name]
+            text = " ".join(" ".join(entry.desc).split()).replace("``", "`")
+            yield f"`{prefix}{name}`", entry.type, text
+
+
 def main() -> None:
     """Rewrite everything that is generated, and name the pages that changed."""
     changed = []
@@ -256,6 +300,8 @@ def main() -> None:
         if has_table and refresh_tables(page, REPOSITORY / "results"):
             changed.append(page)
         if refresh_measured(page, REPOSITORY / "results"):
+            changed.append(page)
+        if refresh_keys(page):
             changed.append(page)
     for page in changed:
         sys.stdout.write(f"{page.relative_to(REPOSITORY)} changed\n")

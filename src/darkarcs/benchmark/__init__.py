@@ -2,6 +2,8 @@
 
 from darkarcs.benchmark.cross_validation import cross_validate
 from darkarcs.benchmark.evidence import evidence_benchmark, open_pairs
+from darkarcs.benchmark.fidelity import fidelity
+from darkarcs.benchmark.fidelity_figure import draw_fidelity
 from darkarcs.benchmark.inference_speed import inference_speed
 from darkarcs.benchmark.map_scores import score_maps
 from darkarcs.benchmark.robustness import robustness
@@ -11,8 +13,10 @@ from darkarcs.benchmark.training_speed import training_speed
 
 __all__ = [
     "cross_validate",
+    "draw_fidelity",
     "draw_robustness",
     "evidence_benchmark",
+    "fidelity",
     "inference_speed",
     "open_pairs",
     "robustness",

@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 #: Scenes that follow public code.
 PUBLISHED = ("deeplense-1", "deeplense-2", "deeplense-3")
 
+
 @dataclass(frozen=True, eq=False)
 class Fidelity:
     """Result of `fidelity`.

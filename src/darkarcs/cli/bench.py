@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from darkarcs.cli.bench_fidelity import fidelity
 from darkarcs.cli.bench_inference import inference
 from darkarcs.cli.bench_models import evidence, robustness
 from darkarcs.cli.bench_simulation import simulation
@@ -22,6 +23,7 @@ app.command()(robustness)
 app.command()(evidence)
 app.command()(inference)
 app.command()(simulation)
+app.command()(fidelity)
 
 
 @app.command()
