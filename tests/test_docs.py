@@ -86,7 +86,7 @@ def test_code_runs(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     names: dict[str, Any] = {"__name__": "__main__"}
     with contextlib.redirect_stdout(io.StringIO()):
         for code in _blocks(document, "python"):
-            few = code.replace("num_per_class=1500", "num_per_class=16")
+            few = code.replace("num=3000", "num=32")
             exec(compile(few, str(document), "exec"), names)
 
 

@@ -18,7 +18,7 @@ PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
 #: The README asks for as many lenses as it takes to learn; to see the code run, few do.
-AS_WRITTEN, IN_THE_TEST = "num_per_class=1500", "num_per_class=24"
+AS_WRITTEN, IN_THE_TEST = "num=3000", "num=48"
 
 
 @pytest.mark.slow

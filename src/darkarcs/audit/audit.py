@@ -20,6 +20,7 @@ from darkarcs.audit.null_tests import NullSample, NullTestReport, null_test
 from darkarcs.audit.profiles import ClassProfile, class_profiles
 from darkarcs.data import LensImages
 from darkarcs.errors import DataError
+from darkarcs.evaluation.provenance import command_line
 from darkarcs.seeding import numpy_generator
 
 #: From the URI of a scene to what draws its null samples; None for what is no scene.
@@ -103,7 +104,7 @@ class AuditReport:
         Returns
         -------
         dict
-            ``sets``, ``duplicates``, ``level``, ``seed``, ``version``.
+            ``sets``, ``duplicates``, ``level``, ``seed``, ``version``, ``command``.
         """
         return {
             "sets": [part.as_json() for part in self.sets],
@@ -111,6 +112,7 @@ class AuditReport:
             "level": LEVEL,
             "seed": self.seed,
             "version": version("darkarcs"),
+            "command": command_line(),
         }
 
 

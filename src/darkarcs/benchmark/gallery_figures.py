@@ -18,6 +18,7 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.spatial import cKDTree
 
 #: Light from dark to bright, even in lightness; differences from blue over white to red.
 _LIGHT, _DIFFERENCE = "inferno", "RdBu_r"
@@ -320,10 +321,13 @@ def _png(figure: Figure, colours: bool = False) -> bytes:
     stream.seek(0)
     maps = [mpl.colormaps[name](np.linspace(0, 1, 104))[:, :3] for name in (_LIGHT, _DIFFERENCE)]
     greys = np.repeat(np.linspace(0, 1, 48)[:, None], 3, axis=1)
-    palette = Image.new("P", (1, 1))
-    palette.putpalette((np.concatenate([*maps, greys]) * 255).round().astype(int).ravel().tolist())
+    palette = (np.concatenate([*maps, greys]) * 255).round().astype(np.uint8)
     with Image.open(stream) as picture:
-        few = picture.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
+        pixels = np.asarray(picture.convert("RGB"))
+    colours_used, where = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    nearest = cKDTree(palette.astype(float)).query(colours_used.astype(float))[1]
+    few = Image.fromarray(nearest[where].astype(np.uint8).reshape(pixels.shape[:2]))
+    few.putpalette(palette.ravel().tolist())
     small = io.BytesIO()
     few.save(small, format="png", optimize=True)
     return small.getvalue()

@@ -78,7 +78,9 @@ def radial_profiles(images: NDArray[np.floating[Any]], num_rings: int = NUM_RING
     radius, _, _ = _polar(images.shape[-1])
     ring = np.minimum((radius / (images.shape[-1] / 2) * num_rings).astype(int), num_rings).ravel()
     sums = np.stack([np.bincount(ring, image.ravel(), num_rings + 1) for image in images])
-    profile: Floats = (sums / np.bincount(ring, minlength=num_rings + 1))[:, :num_rings]
+    profile: Floats = (sums / np.maximum(np.bincount(ring, minlength=num_rings + 1), 1))[
+        :, :num_rings
+    ]
     return profile
 
 

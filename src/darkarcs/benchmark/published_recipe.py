@@ -7,6 +7,7 @@ today's; the kernel, which its newer versions cut elsewhere, is unchanged.
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -133,7 +134,10 @@ def published_image(scene: str, parameters: LensParameters, index: int) -> Float
     if scene == "deeplense-1":
         return _model_1(names, keywords, {"amp": 20.0, **_SOURCE, **centre})
     source = {"magnitude": 20.0, **_SOURCE, **centre}
-    return 2 * _model_2(names, keywords, source, BANDS[scene])
+    with warnings.catch_warnings():
+        # that a cosmology is given is what the published code means
+        warnings.filterwarnings("ignore", "Cosmology is provided", UserWarning)
+        return 2 * _model_2(names, keywords, source, BANDS[scene])
 
 
 def _model_1(

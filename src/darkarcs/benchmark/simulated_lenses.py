@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darkarcs.instrument import convolve
+from darkarcs.kernels import run_in_parts
 from darkarcs.lensing import point_mass, ray_shooting, shear, sie, tnfw
-from darkarcs.lensing.kernels.threads import run_in_parts
 from darkarcs.light import sersic
 from darkarcs.seeding import numpy_generator
 

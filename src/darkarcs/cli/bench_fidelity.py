@@ -63,7 +63,7 @@ def _print(report: dict[str, Any]) -> None:
     table = Table("images", "scene", "inside", "of", "lowest p", box=None)
     for row in report["samples"]:
         lowest = min(sample["p"] for sample in row["samples"])
-        scene = " ".join([row["scene"].split("/")[0], *row["overrides"]])
+        scene = " ".join([row["scene"], *row["overrides"]])
         table.add_row(row["group"], scene, str(row["inside"]), str(row["count"]), f"{lowest:.3f}")
     console.print(table)
     two = report["two_class"]

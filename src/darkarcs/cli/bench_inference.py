@@ -51,10 +51,11 @@ def inference(
 def _print_speed(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    sizes = Table("model", "parameters", "MFLOPs", "pixels")
-    speeds = Table("model", "precision", "p50, ms", "p99, ms", "ratio", "images/s", "ratio", "MB")
+    model = Column("model", overflow="fold", min_width=14)
+    sizes = Table(model, "parameters", "MFLOPs", "pixels")
+    speeds = Table(model, "precision", "p50, ms", "p99, ms", "ratio", "images/s", "ratio", "MB")
     for name, row in report["models"].items():
         pixels = f"{row['image_size']} x {row['image_size']}"
         sizes.add_row(escape(name), f"{row['parameters']:,}", f"{row['flops'] / 1e6:.0f}", pixels)

@@ -25,20 +25,23 @@ def demo(
     import sys
 
     from darkarcs.cli.evaluate import print_evaluation
-    from darkarcs.data import save
     from darkarcs.errors import require_new
     from darkarcs.inference import evaluate
     from darkarcs.report import write_report
-    from darkarcs.simulation import demo_lenses
+    from darkarcs.simulation import parse_uri, simulate_to_store
+    from darkarcs.simulation.progress import show_progress
     from darkarcs.training import load_recipe, train
 
     require_new(out)
     overrides = [f"seed={seed}", *DEMO_OVERRIDES]
     if data is None:
-        typer.echo(f"simulating {2 * num_per_class:,} lenses", err=True)
+        num = 2 * num_per_class
+        typer.echo(f"simulating {num:,} lenses", err=True)
         data = str(out / "lenses.h5")
         out.mkdir(parents=True, exist_ok=True)
-        save(demo_lenses(num_per_class, seed), Path(data))
+        request = parse_uri(f"scene:demo?num={num}&seed={seed}")
+        with show_progress("simulating", num) as advance:
+            simulate_to_store(request, Path(data), progress=advance)
     progress = sys.stderr.isatty()
     run = train(
         load_recipe("demo", overrides), data, out / "run", skip_bad=skip_bad, progress=progress

@@ -10,16 +10,27 @@ from torch import Tensor
 from torch.nn import functional
 
 from darkarcs.errors import DataError
+from darkarcs.instrument.separable_convolution import convolve_separably, separate
+from darkarcs.kernels import use_kernel
+
+#: How to convolve.
+Method = Literal["auto", "fft", "direct"]
+
+#: Sum of the sides up to which two compiled passes are quicker than Fourier space.
+_MAX_TAPS = 200
 
 
-def convolve(images: Tensor, kernel: Tensor, *, method: Literal["fft", "direct"] = "fft") -> Tensor:
+def convolve(images: Tensor, kernel: Tensor, *, method: Method = "auto") -> Tensor:
     """Convolve images; outside them there is nothing.
 
-    Both methods give the same, as ``scipy.signal.fftconvolve(mode="same")`` does, and both are
-    differentiable in images and kernel. Fourier space costs the same for every kernel; directly
-    is faster for kernels of a few pixels. Light that leaves the image is lost: render a margin
-    of half a kernel around what is wanted if sources reach the edge. (lenstronomy repeats the
-    edge for its Gaussian kernels instead.)
+    All methods give the same, as ``scipy.signal.fftconvolve(mode="same")`` does. "fft" and
+    "direct" are differentiable in images and kernel; Fourier space costs the same for every
+    kernel, directly is faster for kernels of a few pixels. "auto" is "fft", except where a
+    kernel of moderate size is a column times a row, as Gaussian ones are: that it finds out and
+    convolves in two compiled passes, on the CPU, in float32 and without derivatives.
+
+    Light that leaves the image is lost: render a margin of half a kernel around what is wanted
+    if sources reach the edge. (lenstronomy repeats the edge for its Gaussian kernels instead.)
 
     Parameters
     ----------
@@ -27,7 +38,7 @@ def convolve(images: Tensor, kernel: Tensor, *, method: Literal["fft", "direct"]
         Float32 or float64.
     kernel : Tensor, shape (K, K) or (B, K, K)
         Odd sides; one for all images, or one for each along the first axis of ``images``.
-    method : "fft" or "direct", default "fft"
+    method : "auto", "fft" or "direct", default "auto"
         How.
 
     Returns
@@ -59,6 +70,10 @@ def convolve(images: Tensor, kernel: Tensor, *, method: Literal["fft", "direct"]
     kernel = kernel.to(images)
     if method == "direct":
         return _convolve_directly(images, kernel)
+    if method == "auto" and rows + columns <= _MAX_TAPS and use_kernel("auto", (images, kernel)):
+        lines = separate(kernel)
+        if lines is not None:
+            return convolve_separably(images, *lines)
     height, width = images.shape[-2:]
     padded = (_fast_length(height + rows - 1), _fast_length(width + columns - 1))
     transfer = torch.fft.rfft2(kernel, s=padded)

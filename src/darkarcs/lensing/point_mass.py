@@ -17,12 +17,11 @@ References
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import torch
 from torch import Tensor
 
-from darkarcs.lensing.kernels import Method, use_kernel
+from darkarcs.kernels import Method, misfit_of_masses, use_kernel
+from darkarcs.lensing.kernels.point_masses import sum_point_masses
 from darkarcs.lensing.summation import sum_in_chunks
 
 
@@ -165,8 +164,6 @@ def total_deflection(
     ------
     ConfigurationError
         If the kernel is demanded and cannot do it.
-    MissingExtraError
-        If the kernel is demanded and numba is not installed.
 
     Examples
     --------
@@ -185,11 +182,9 @@ def total_deflection(
         "centre_y": centre_y,
         "softening": softened.expand(einstein_radius.shape),
     }
-    if use_kernel(method, theta_x, theta_y, *masses.values()):
-        # numba takes a while to import
-        kernel = import_module("darkarcs.lensing.kernels.point_masses")
-        alpha: tuple[Tensor, Tensor] = kernel.sum_point_masses(theta_x, theta_y, **masses)
-        return alpha
+    misfit = misfit_of_masses(theta_x, theta_y, *masses.values())
+    if use_kernel(method, (theta_x, theta_y, *masses.values()), misfit):
+        return sum_point_masses(theta_x, theta_y, **masses)
     return sum_in_chunks(deflection, theta_x, theta_y, masses)
 
 

@@ -22,7 +22,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from darkarcs.kernels import Method, misfit_of_profile, use_kernel
 from darkarcs.lensing.coordinates import rotate
+from darkarcs.lensing.kernels import isothermal_ellipsoid
 
 #: Below this f^2 a lens counts as nearly circular, and five terms of a power series in f^2 are
 #: exact in float64.
@@ -78,6 +80,7 @@ def deflection(
     position_angle: Tensor | float = 0.0,
     centre_x: Tensor | float = 0.0,
     centre_y: Tensor | float = 0.0,
+    method: Method = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Compute the reduced deflection.
 
@@ -89,11 +92,20 @@ def deflection(
         Positions in the image plane.
     einstein_radius, axis_ratio, position_angle, centre_x, centre_y : Tensor or float
         As for `convergence`.
+    method : "auto", "torch" or "kernel", default "auto"
+        Plain torch, differentiable; a compiled kernel, forward only; or the kernel wherever it
+        does the same: on the CPU, in float32, parameters of shape (B, 1, 1) or numbers, without
+        derivatives.
 
     Returns
     -------
     alpha_x, alpha_y : Tensor, shape (..., H, W), arcsec
         The deflection.
+
+    Raises
+    ------
+    ConfigurationError
+        If the kernel is demanded and cannot do it.
 
     Examples
     --------
@@ -102,6 +114,10 @@ def deflection(
     >>> round(alpha_x.item(), 6), round(alpha_y.item(), 6)
     (0.6, 0.8)
     """
+    lens = (einstein_radius, axis_ratio, position_angle, centre_x, centre_y)
+    misfit = misfit_of_profile(theta_x, theta_y, *lens)
+    if use_kernel(method, (theta_x, theta_y, *lens), misfit):
+        return isothermal_ellipsoid.deflect(theta_x, theta_y, *lens)
     x, y = rotate(theta_x - centre_x, theta_y - centre_y, -position_angle)
     psi = _elliptical_radius(x, y, axis_ratio)
     cos, sin = x / psi, y / psi

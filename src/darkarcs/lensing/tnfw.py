@@ -24,14 +24,14 @@ References
 from __future__ import annotations
 
 import math
-from importlib import import_module
 
 import torch
 from torch import Tensor
 
 from darkarcs.errors import ConfigurationError
+from darkarcs.kernels import Method, misfit_of_masses, use_kernel
 from darkarcs.lensing import nfw_shapes
-from darkarcs.lensing.kernels import Method, use_kernel
+from darkarcs.lensing.kernels.truncated_halos import is_tabulated, sum_truncated_halos
 from darkarcs.lensing.special_functions import log1p_ratio
 from darkarcs.lensing.summation import sum_in_chunks
 
@@ -208,8 +208,6 @@ def total_deflection(
     ------
     ConfigurationError
         If the kernel is demanded and cannot do it.
-    MissingExtraError
-        If the kernel is demanded and numba is not installed.
 
     Examples
     --------
@@ -226,12 +224,10 @@ def total_deflection(
         "centre_x": centre_x,
         "centre_y": centre_y,
     }
-    if use_kernel(method, theta_x, theta_y, *halos.values()):
-        # numba takes a while to import
-        kernel = import_module("darkarcs.lensing.kernels.truncated_halos")
-        if kernel.is_tabulated(theta_x, theta_y, **halos):
-            alpha: tuple[Tensor, Tensor] = kernel.sum_truncated_halos(theta_x, theta_y, **halos)
-            return alpha
+    misfit = misfit_of_masses(theta_x, theta_y, *halos.values())
+    if use_kernel(method, (theta_x, theta_y, *halos.values()), misfit):
+        if is_tabulated(theta_x, theta_y, **halos):
+            return sum_truncated_halos(theta_x, theta_y, **halos, deflection=deflection)
         if method == "kernel":
             raise ConfigurationError("a halo is too small or too large for the kernel's table")
     return sum_in_chunks(deflection, theta_x, theta_y, halos)

@@ -17,6 +17,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from darkarcs.kernels import Method, misfit_of_profile, use_kernel
+from darkarcs.light import sersic_kernel
+
 
 def concentration(sersic_index: Tensor | float) -> Tensor:
     """Compute b_n, for which half of the light lies inside the half-light radius.
@@ -41,14 +44,7 @@ def concentration(sersic_index: Tensor | float) -> Tensor:
     """
     n = torch.as_tensor(sersic_index)
     n = n if n.is_floating_point() else n.to(torch.get_default_dtype())
-    return (
-        2 * n
-        - 1 / 3
-        + 4 / (405 * n)
-        + 46 / (25515 * n**2)
-        + 131 / (1148175 * n**3)
-        - 2194697 / (30690717750 * n**4)
-    )
+    return sersic_kernel.concentration_series(n)
 
 
 def surface_brightness(
@@ -62,6 +58,7 @@ def surface_brightness(
     position_angle: Tensor | float = 0.0,
     centre_x: Tensor | float = 0.0,
     centre_y: Tensor | float = 0.0,
+    method: Method = "auto",
 ) -> Tensor:
     """Compute the surface brightness.
 
@@ -81,11 +78,20 @@ def surface_brightness(
         Of the major axis, from x towards y.
     centre_x, centre_y : Tensor or float, broadcast, arcsec
         Position.
+    method : "auto", "torch" or "kernel", default "auto"
+        Plain torch, differentiable; a compiled kernel, forward only; or the kernel wherever it
+        does the same: on the CPU, in float32, parameters of shape (B, 1, 1) or numbers, without
+        derivatives.
 
     Returns
     -------
     Tensor, shape (..., H, W)
         In the unit of the amplitude.
+
+    Raises
+    ------
+    ConfigurationError
+        If the kernel is demanded and cannot do it.
 
     Examples
     --------
@@ -94,6 +100,11 @@ def surface_brightness(
     ... ).item()
     1.0
     """
+    shape = (half_light_radius, sersic_index, amplitude, axis_ratio, position_angle)
+    place = (centre_x, centre_y)
+    misfit = misfit_of_profile(beta_x, beta_y, *shape, *place)
+    if use_kernel(method, (beta_x, beta_y, *shape, *place), misfit):
+        return sersic_kernel.shine(beta_x, beta_y, *shape, *place)
     dx, dy = beta_x - centre_x, beta_y - centre_y
     angle = torch.as_tensor(position_angle, dtype=dx.dtype, device=dx.device)
     cos, sin = torch.cos(angle), torch.sin(angle)

@@ -1,6 +1,5 @@
 """Simulation room: from scenes to images, files and endless streams."""
 
-from darkarcs.simulation.demo_lenses import demo_lenses
 from darkarcs.simulation.endless import EndlessLenses
 from darkarcs.simulation.request import SimulationRequest, parse_uri
 from darkarcs.simulation.simulate import SimulatedBlock, request_of, simulate, simulate_block
@@ -10,7 +9,6 @@ __all__ = [
     "EndlessLenses",
     "SimulatedBlock",
     "SimulationRequest",
-    "demo_lenses",
     "parse_uri",
     "request_of",
     "simulate",

@@ -1,10 +1,6 @@
-"""Sums of many small deflections, compiled for the CPU; forward only.
+"""Deflections compiled for the CPU, forward only: of many small masses, and of an ellipsoid.
 
-`darkarcs.lensing.point_mass.total_deflection` and `darkarcs.lensing.tnfw.total_deflection` are
-the way in. Only `choice` is imported with the package: the others need numba, and are imported
-when a kernel is first called.
+`darkarcs.lensing.point_mass.total_deflection`, `darkarcs.lensing.tnfw.total_deflection` and
+`darkarcs.lensing.sie.deflection` are the way in, and the references in plain torch; how loops are
+chosen, compiled and shared out: `darkarcs.kernels`.
 """
-
-from darkarcs.lensing.kernels.choice import Method, use_kernel
-
-__all__ = ["Method", "use_kernel"]

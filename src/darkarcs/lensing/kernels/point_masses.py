@@ -8,12 +8,10 @@ pair of mass and pixel.
 from __future__ import annotations
 
 import numpy as np
-from numba.extending import register_jitable
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darkarcs.lensing.kernels.compilation import compiled
-from darkarcs.lensing.kernels.layout import run_over_images
+from darkarcs.kernels import compiled, inlined, run_over_images
 
 #: Pixels that stay in the innermost cache with what is summed there.
 _TILE = 1024
@@ -55,7 +53,9 @@ def sum_point_masses(
         The deflection of all masses.
     """
     loop = compiled(_accumulate, _SIGNATURE)
-    return run_over_images(loop, theta_x, theta_y, [einstein_radius, centre_x, centre_y, softening])
+    masses = [einstein_radius, centre_x, centre_y, softening]
+    alpha_x, alpha_y = run_over_images(loop, theta_x, theta_y, masses)
+    return alpha_x, alpha_y
 
 
 def _accumulate(
@@ -81,6 +81,8 @@ def _accumulate(
             # slices of their own: their indices are seen to start at zero, so LLVM vectorises
             x, y = theta_x[row, start:stop], theta_y[row, start:stop]
             sum_x, sum_y = alpha_x[image, start:stop], alpha_y[image, start:stop]
+            for p in range(len(x)):
+                sum_x[p] = sum_y[p] = _ZERO
             for group in range(0, count, 4):
                 x0, y0, m0, s0 = masses[group]
                 x1, y1, m1, s1 = masses[group + 1]
@@ -102,7 +104,7 @@ def _accumulate(
                     sum_y[p] += bend_y + ratio * dy
 
 
-@register_jitable
+@inlined
 def _pack(
     radius: NDArray[np.float32],
     centre_x: NDArray[np.float32],

@@ -19,17 +19,15 @@ The loop is bound by the three look-ups and the division of each pair of halo an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import torch
-from numba.extending import register_jitable
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darkarcs.lensing import tnfw
-from darkarcs.lensing.kernels.compilation import compiled
-from darkarcs.lensing.kernels.layout import run_over_images
+from darkarcs.kernels import compiled, inlined, run_over_images
 
 #: Bits of a float32 right of those that number an interval: 16 intervals an octave of v.
 SHIFT = 19
@@ -48,6 +46,9 @@ MIN_TAU, MAX_TAU = 2.0**-7, 2.0**20
 NODES_PER_OCTAVE = 4
 #: Octaves of tau below and above these that are tabulated for the neighbours.
 _MARGIN = 1
+
+#: `darkarcs.lensing.tnfw.deflection`, which imports this module.
+Deflection = Callable[..., tuple[Tensor, Tensor]]
 
 _SIGNATURE = (
     "void("
@@ -71,8 +72,13 @@ _ROW_OF_ONE = float(-np.log2(MIN_TAU) + 1) * NODES_PER_OCTAVE
 
 
 @cache
-def halo_table() -> Tensor:
+def halo_table(deflection: Deflection) -> Tensor:
     """Tabulate the parabolas.
+
+    Parameters
+    ----------
+    deflection : callable
+        `darkarcs.lensing.tnfw.deflection`.
 
     Returns
     -------
@@ -90,7 +96,7 @@ def halo_table() -> Tensor:
     log_tau = low - _MARGIN + torch.arange(count, dtype=torch.float64) / NODES_PER_OCTAVE
     tau = 2.0 ** log_tau[:, None, None]
     radius = (v / (1 + tau**-2)).sqrt()
-    alpha, _ = tnfw.deflection(
+    alpha, _ = deflection(
         radius,
         torch.zeros_like(radius),
         scale_radius=1.0,
@@ -154,6 +160,8 @@ def sum_truncated_halos(
     truncation_radius: Tensor,
     centre_x: Tensor,
     centre_y: Tensor,
+    *,
+    deflection: Deflection,
 ) -> tuple[Tensor, Tensor]:
     """Sum the deflections of many truncated NFW halos, lens by lens.
 
@@ -166,6 +174,8 @@ def sum_truncated_halos(
         nothing.
     centre_x, centre_y : Tensor, shape (B, S), float32, arcsec
         Their positions.
+    deflection : callable
+        Of one halo, in plain torch: what is tabulated.
 
     Returns
     -------
@@ -174,7 +184,8 @@ def sum_truncated_halos(
     """
     loop = compiled(_accumulate, _SIGNATURE)
     halos = [scale_radius, scale_deflection, truncation_radius, centre_x, centre_y]
-    return run_over_images(loop, theta_x, theta_y, halos, halo_table())
+    alpha_x, alpha_y = run_over_images(loop, theta_x, theta_y, halos, halo_table(deflection))
+    return alpha_x, alpha_y
 
 
 def _accumulate(
@@ -206,6 +217,7 @@ def _accumulate(
         farthest = _ZERO
         for p in range(len(x)):
             farthest = max(farthest, x[p] * x[p] + y[p] * y[p])
+            sum_x[p] = sum_y[p] = _ZERO
         for halo in range(scale_radius.shape[1]):
             if scale_deflection[image, halo] == _ZERO:
                 continue
@@ -231,7 +243,7 @@ def _accumulate(
                 sum_y[p] += ratio * dy
 
 
-@register_jitable
+@inlined
 def _tabulate(
     table: NDArray[np.float32],
     tau: np.float32,

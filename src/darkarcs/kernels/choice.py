@@ -1,23 +1,21 @@
-"""Whether a sum of deflections is left to a compiled kernel or to plain torch."""
+"""Whether work is left to a compiled loop or to plain torch."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from darkarcs.errors import ConfigurationError, MissingExtraError
+from darkarcs.errors import ConfigurationError
 
-#: How to sum: "kernel" is compiled and forward only, "torch" differentiable, "auto" chooses.
+#: How to compute: "kernel" is compiled and forward only, "torch" differentiable, "auto" chooses.
 Method = Literal["auto", "torch", "kernel"]
 
 
-def use_kernel(
-    method: Method, theta_x: Tensor, theta_y: Tensor, *parameters: Tensor | float
-) -> bool:
+def use_kernel(method: Method, values: Iterable[Tensor | float], misfit: str | None = None) -> bool:
     """Decide whether to call a kernel.
 
     A kernel is for float32 on the CPU where no derivative is asked for: neither in reverse
@@ -28,10 +26,10 @@ def use_kernel(
     ----------
     method : "auto", "torch" or "kernel"
         "auto" takes the kernel where it can do what plain torch would.
-    theta_x, theta_y : Tensor, shape (H, W) or (B, H, W)
-        Positions.
-    *parameters : Tensor of shape (B, S), or float
-        Of the masses.
+    values : iterable of Tensor or float
+        All that it would work on.
+    misfit : str, optional
+        Why their shapes are none that it takes, as `misfit_of_masses` and `misfit_of_profile` say.
 
     Returns
     -------
@@ -42,25 +40,18 @@ def use_kernel(
     ------
     ConfigurationError
         If the kernel is demanded and cannot do it.
-    MissingExtraError
-        If the kernel is demanded and numba is not installed.
 
     Examples
     --------
-    >>> theta, mass = torch.zeros(8, 8, dtype=torch.float64), torch.ones(1, 2)
-    >>> use_kernel("auto", theta, theta, mass)
-    False
+    >>> theta = torch.zeros(8, 8)
+    >>> use_kernel("auto", [theta, 1.0]), use_kernel("auto", [theta.double(), 1.0])
+    (True, False)
     """
     if method not in ("auto", "torch", "kernel"):
         raise ConfigurationError(f"method {method!r} is not one of auto, torch, kernel")
     if method == "torch":
         return False
-    tensors = [value for value in (theta_x, theta_y, *parameters) if isinstance(value, Tensor)]
-    obstacle = _obstacle(tensors) or _misfit(theta_x, theta_y, tensors[2:])
-    if obstacle is None and find_spec("numba") is None:
-        if method == "kernel":
-            raise MissingExtraError('method="kernel"', "kernels")
-        return False
+    obstacle = _obstacle([value for value in values if isinstance(value, Tensor)]) or misfit
     if obstacle is not None and method == "kernel":
         raise ConfigurationError(f'the kernel {obstacle}: use method="torch" or "auto"')
     return obstacle is None
@@ -83,18 +74,6 @@ def _obstacle(tensors: list[Tensor]) -> str | None:
 def _is_dual(tensor: Tensor) -> bool:
     unpacked = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
     return unpacked.tangent is not None
-
-
-def _misfit(theta_x: Tensor, theta_y: Tensor, parameters: list[Tensor]) -> str | None:
-    """Shapes beyond the documented ones are left to torch's broadcasting, or to its errors."""
-    batches = {len(value) for value in parameters if value.ndim == 2}
-    fits = (
-        theta_x.shape == theta_y.shape
-        and theta_x.ndim in (2, 3)
-        and len(batches) == 1
-        and (theta_x.ndim == 2 or len(theta_x) in (1, *batches))
-    )
-    return None if fits else "takes positions (H, W) or (B, H, W) and masses (B, S)"
 
 
 def _has_memory(tensor: Tensor) -> bool:
