@@ -11,12 +11,13 @@ from darkarcs.scenes.priors import GalaxySource
 
 #: The first six lenses of seed 7 by `LensParameters.content_hash`, shortened.
 PINNED: dict[str, tuple[int, str]] = {
-    "deeplense-1": (1, "df4befd0c9e20fd0"),
+    "deeplense-1": (1, "d7d6b12261efbce2"),
     "deeplense-2": (1, "c8ccd9b33f9b409d"),
     "deeplense-3": (1, "e1348dee9ed9030a"),
     "deeplense-4": (1, "72adf9bee17be515"),
-    "deeplense-test1": (1, "aa564d4344972a38"),
-    "deeplense-test5": (1, "d1272cb981f90c01"),
+    "deeplense-test1": (1, "50e7b49ffafa8517"),
+    "deeplense-test5": (1, "1e95c413ab5c6d56"),
+    "demo": (1, "86e61d1911a06967"),
     "fair-euclid": (1, "7b840ccc1c4cebe6"),
     "fair-euclid-galaxies": (1, "7a634add2514bae6"),
     "fair-hst": (1, "3c7249f86d59a36a"),

@@ -60,7 +60,7 @@ def fidelity(
         Folder with ``data/deeplense_samples`` and ``data/deeplense-test5.tgz``; without it only
         the published simulator is compared.
     num_images : int
-        Simulated images for each class, at least forty; five times as many for the two-class set.
+        Simulated images for each class, at least forty; three times as many for the two-class set.
     seed : int
         Of all draws.
     progress : bool
@@ -93,7 +93,7 @@ def fidelity(
         placed = [place_samples(group, shared, num_images, seed) for group in groups]
         report["samples"] = [rows for rows, _ in placed]
         pictures += [picture for _, picture in placed]
-        two_class, more = compare_two_class(shared, 5 * num_images, seed, progress)
+        two_class, more = compare_two_class(shared, 3 * num_images, seed, progress)
         report["two_class"] = two_class
         pictures += more
     report |= {"seed": seed, "num_images": num_images}

@@ -11,7 +11,6 @@ import multiprocessing
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
-from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
@@ -158,24 +157,25 @@ def _prepare(
     """Make the model and all keyword arguments, once in each process."""
     global _render, _num_images
     threadpool_limits(1)
-    data_class = import_module("lenstronomy.Data.imaging_data").ImageData
-    psf_class = import_module("lenstronomy.Data.psf").PSF
-    image_class = import_module("lenstronomy.ImSim.image_model").ImageModel
-    lens_class = import_module("lenstronomy.LensModel.lens_model").LensModel
-    light_class = import_module("lenstronomy.LightModel.light_model").LightModel
-    lens, source, profiles = _arguments(parameters, pixel_scale)
+    from lenstronomy.Data.imaging_data import ImageData
+    from lenstronomy.Data.psf import PSF
+    from lenstronomy.ImSim.image_model import ImageModel
+    from lenstronomy.LensModel.lens_model import LensModel
+    from lenstronomy.LightModel.light_model import LightModel
+
+    lens, source, profiles = _arguments(parameters)
     first = -(num_pixels - 1) / 2 * pixel_scale
-    data = data_class(
+    data = ImageData(
         image_data=np.zeros((num_pixels, num_pixels)),
         ra_at_xy_0=first,
         dec_at_xy_0=first,
         transform_pix2angle=np.eye(2) * pixel_scale,
     )
-    model = image_class(
+    model = ImageModel(
         data,
-        psf_class(psf_type="GAUSSIAN", fwhm=fwhm, pixel_size=pixel_scale, truncation=4),
-        lens_class(profiles),
-        light_class(["SERSIC_ELLIPSE"]),
+        PSF(psf_type="GAUSSIAN", fwhm=fwhm, pixel_size=pixel_scale, truncation=4),
+        LensModel(profiles),
+        LightModel(["SERSIC_ELLIPSE"]),
         kwargs_numerics={"supersampling_factor": 1},
     )
     _num_images = len(lens)
@@ -189,10 +189,11 @@ def _prepare(
 
 
 def _arguments(
-    parameters: dict[str, NDArray[np.float64]], pixel_scale: float
+    parameters: dict[str, NDArray[np.float64]],
 ) -> tuple[list[list[dict[str, Any]]], list[list[dict[str, Any]]], list[str]]:
     """Phrase the parameters as lenstronomy's keyword arguments of lens and source."""
-    ellipticity = import_module("lenstronomy.Util.param_util").phi_q2_ellipticity
+    from lenstronomy.Util.param_util import phi_q2_ellipticity
+
     lenses, sources = [], []
     kind = next((kind for kind in _SUBHALOS if f"{kind}_centre_x" in parameters), None)
     profile, names = _SUBHALOS[kind] if kind else ("", {})
@@ -200,7 +201,7 @@ def _arguments(
     num_subhalos = parameters[f"{kind}_centre_x"].shape[1] if kind else 0
     for i in range(len(parameters["einstein_radius"])):
         one = {name: column[i] for name, column in parameters.items()}
-        e1, e2 = ellipticity(one["position_angle"], one["axis_ratio"])
+        e1, e2 = phi_q2_ellipticity(one["position_angle"], one["axis_ratio"])
         centre = {"center_x": one["centre_x"], "center_y": one["centre_y"]}
         lens = [
             {"theta_E": one["einstein_radius"], "e1": e1, "e2": e2, **centre},
@@ -210,12 +211,12 @@ def _arguments(
             {name: float(values[i, s]) for name, values in subhalos.items()}
             for s in range(num_subhalos)
         ]
-        e1, e2 = ellipticity(one["source_position_angle"], one["source_axis_ratio"])
+        e1, e2 = phi_q2_ellipticity(one["source_position_angle"], one["source_axis_ratio"])
         # lenstronomy's line for b_n is up to 0.4 % off ours: the same light in its parameters
         n = one["sersic_index"]
         ours, theirs = float(sersic.concentration(n)), 1.9992 * n - 0.3271
         source = {
-            "amp": np.exp(ours - theirs) / pixel_scale**2,  # its images are flux a pixel
+            "amp": np.exp(ours - theirs),
             "R_sersic": one["half_light_radius"] * (theirs / ours) ** n,
             "n_sersic": n,
             **{"e1": e1, "e2": e2, "center_x": one["source_x"], "center_y": one["source_y"]},

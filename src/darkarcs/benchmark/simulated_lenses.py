@@ -1,19 +1,14 @@
-"""The lenses that `darkarcs.benchmark.simulation_speed` renders, and how we render them."""
+"""The lenses that `darkarcs.benchmark.simulation_speed` renders, and a scene that renders them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from darkarcs.instrument import convolve
-from darkarcs.kernels import run_in_parts
-from darkarcs.lensing import point_mass, ray_shooting, shear, sie, tnfw
-from darkarcs.light import sersic
+from darkarcs.scenes import LensParameters, Scene
 from darkarcs.seeding import numpy_generator
 
 #: Sides of the images in pixels, with the side of a pixel and the width of the PSF in arcsec.
@@ -21,25 +16,6 @@ FIELDS = {64: (0.1, 0.16), 150: (0.05, 0.087)}
 
 #: Number and kind of subhalos.
 SUBSTRUCTURE = ("0", "25 point", "200 point", "25 tnfw", "200 tnfw")
-
-#: Pixels that are rendered at a time: their temporary arrays stay in the cache of a core.
-_PIXELS_TOGETHER = 2**16
-
-
-class Field(NamedTuple):
-    """What all images of a batch share.
-
-    Attributes
-    ----------
-    theta_x, theta_y : Tensor, shape (H, W), arcsec
-        Centres of the pixels.
-    kernel : Tensor, shape (K, K)
-        The PSF.
-    """
-
-    theta_x: Tensor
-    theta_y: Tensor
-    kernel: Tensor
 
 
 def draw_lenses(
@@ -100,79 +76,102 @@ def draw_lenses(
     return lenses
 
 
-def render_batch(parameters: Mapping[str, Tensor], field: Field) -> Tensor:
-    """Render lenses; this is what is timed.
+@cache
+def make_scene(num_pixels: int) -> Scene:
+    """Make the scene whose `render` is timed.
+
+    Its priors say only which parts there are; the parameters are those of `draw_lenses`.
 
     Parameters
     ----------
-    parameters : mapping of str to Tensor, shape (B,) or (B, S)
-        Of `draw_lenses`.
-    field : Field
-        Pixels and PSF.
+    num_pixels : int
+        Side of the image, of ``FIELDS``.
 
     Returns
     -------
-    Tensor, shape (B, H, W)
-        Images.
+    Scene
+        An isothermal ellipsoid with shear before a Sersic source, behind a Gaussian PSF.
     """
-    one = {name: value[:, None, None] for name, value in parameters.items() if value.ndim == 1}
-    theta = field.theta_x, field.theta_y
-    deflections = [
-        sie.deflection(
-            *theta,
-            **{
-                name: one[name]
-                for name in (
-                    *("einstein_radius", "axis_ratio", "position_angle"),
-                    *("centre_x", "centre_y"),
-                )
+    pixel_scale, fwhm = FIELDS[num_pixels]
+    return Scene.parse(
+        {
+            "name": f"simulation-speed-{num_pixels}",
+            "instrument": {
+                "description": "of a benchmark without noise",
+                "pixel_scale": pixel_scale,
+                "point_spread": {"kind": "gaussian", "fwhm": fwhm},
+                "zero_point": 0.0,
+                "sky_brightness": 99.0,
+                "read_noise": 0.0,
+                "exposure_time": 1.0,
             },
-        ),
-        shear.deflection(*theta, shear_1=one["shear_1"], shear_2=one["shear_2"]),
-    ]
-    for kind, profile in (("point", point_mass), ("tnfw", tnfw)):
-        halos = {
-            name.removeprefix(f"{kind}_"): value
-            for name, value in parameters.items()
-            if name.startswith(f"{kind}_")
-        }
-        if halos:
-            deflections.append(profile.total_deflection(*theta, **halos))
-    light = sersic.surface_brightness(
-        *ray_shooting(*theta, deflections),
-        half_light_radius=one["half_light_radius"],
-        sersic_index=one["sersic_index"],
-        axis_ratio=one["source_axis_ratio"],
-        position_angle=one["source_position_angle"],
-        centre_x=one["source_x"],
-        centre_y=one["source_y"],
+            "num_pixels": num_pixels,
+            "lens": {"einstein_radius": {"uniform": [1.0, 1.4]}, "shear": {"uniform": [0.0, 0.1]}},
+            "source": {"kind": "sersic", "amplitude": 1.0, "half_light_radius": 0.2},
+            "classes": {"no_sub": {"kind": "none"}},
+            "mass_conserving": False,
+        },
+        "the scene of the benchmark",
     )
-    return convolve(light, field.kernel)
 
 
-def render_all(parameters: Mapping[str, Tensor], field: Field) -> Tensor:
-    """Render many lenses in batches that fit the caches, on as many threads as torch uses.
+def to_parameters(scene: Scene, lenses: Mapping[str, NDArray[np.float64]]) -> LensParameters:
+    """Write drawn lenses as a scene's table of parameters.
 
     Parameters
     ----------
-    parameters : mapping of str to Tensor, shape (N,) or (N, S)
+    scene : Scene
+        Of `make_scene`.
+    lenses : mapping of str to ndarray
         Of `draw_lenses`.
-    field : Field
-        Pixels and PSF.
 
     Returns
     -------
-    Tensor, shape (N, H, W)
-        Images.
+    LensParameters
+        What `Scene.render` takes.
+
+    Examples
+    --------
+    >>> scene = make_scene(64)
+    >>> scene.render(to_parameters(scene, draw_lenses(2, "25 point"))).shape
+    torch.Size([2, 1, 64, 64])
     """
-    count = len(parameters["einstein_radius"])
-    together = max(1, _PIXELS_TOGETHER // field.theta_x.numel())
-    images = torch.empty((count, *field.theta_x.shape))
-
-    def render(first: int, last: int) -> None:
-        for start in range(first, last, together):
-            batch = slice(start, min(start + together, last))
-            images[batch] = render_batch({k: v[batch] for k, v in parameters.items()}, field)
-
-    run_in_parts(render, count)
-    return images
+    count = len(lenses["einstein_radius"])
+    one, zero = np.ones(count), np.zeros(count)
+    columns = {
+        "lens.smooth_einstein_radius": lenses["einstein_radius"],
+        **{
+            f"lens.{name}": lenses[name]
+            for name in ("axis_ratio", "position_angle", "centre_x", "centre_y")
+        },
+        "lens.shear": np.hypot(lenses["shear_1"], lenses["shear_2"]),
+        "lens.shear_angle": np.arctan2(lenses["shear_2"], lenses["shear_1"]) / 2,
+        "source.amplitude": one,
+        "source.half_light_radius": lenses["half_light_radius"],
+        "source.sersic_index": lenses["sersic_index"],
+        "source.axis_ratio": lenses["source_axis_ratio"],
+        "source.position_angle": lenses["source_position_angle"],
+        "source.centre_x": lenses["source_x"],
+        "source.centre_y": lenses["source_y"],
+        "channel.source": one,
+    }
+    masses = {}
+    for kind, name in (("point", "point_masses"), ("tnfw", "subhalos")):
+        own = {k.removeprefix(f"{kind}_"): v for k, v in lenses.items() if k.startswith(kind)}
+        for axis in "xy" if own else "":  # a scene counts from the centre of the lens
+            own[axis] = own.pop(f"centre_{axis}") - lenses[f"centre_{axis}"][:, None]
+        if own:
+            masses[name] = own
+    indices = np.arange(count)
+    return LensParameters(
+        scene=scene.identity,
+        seed=0,
+        part="test",
+        indices=indices,
+        labels=zero.astype(np.int64),
+        class_names=scene.class_names,
+        groups=indices.astype(str),
+        columns=columns,
+        masses=masses,
+        fields={},
+    )

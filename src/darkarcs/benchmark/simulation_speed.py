@@ -12,25 +12,24 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from torch import Tensor
 
 from darkarcs.benchmark.lenstronomy_images import LenstronomyProcesses, require_lenstronomy
 from darkarcs.benchmark.simulated_lenses import (
     FIELDS,
     SUBSTRUCTURE,
-    Field,
     draw_lenses,
-    render_all,
+    make_scene,
+    to_parameters,
 )
 from darkarcs.errors import ConfigurationError
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
-from darkarcs.instrument import gaussian_kernel
-from darkarcs.lensing import image_grid
+from darkarcs.scenes import LensParameters, Scene
 
 #: Largest difference of an image of each side, over its peak, for the two to be compared.
 TOLERANCE = 1e-3
 
 _NUM_LENSES = 256
+_NUM_COMPARED = 4
 
 
 def simulation_speed(
@@ -45,9 +44,10 @@ def simulation_speed(
     """Compare images a second with lenstronomy's.
 
     A singular isothermal ellipsoid with external shear and subhalos before an elliptical Sersic
-    source, behind a Gaussian PSF; no noise, no supersampling. Ours render in batches on one or
-    several threads, lenstronomy in as many processes. The two take turns on the same lenses. An
-    image of each is compared first.
+    source, behind a Gaussian PSF; no noise, no supersampling. Ours are rendered by
+    `darkarcs.scenes.Scene.render` on one or several threads, lenstronomy's in as many processes.
+    The two take turns on the same lenses, drawn beforehand on both sides. Images of each are
+    compared first.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ def simulation_speed(
         ``rows``, each with ``pixels``, ``substructure``, ``threads``, ``ours`` and
         ``lenstronomy`` (medians in images/s), ``ratio`` (median of the paired ratios), ``ratios``,
         ``ratio_to_one_process``, ``processor_ratio`` (of processor time an image, which other
-        load on the machine changes least) and ``difference`` (of one image, over its peak);
+        load on the machine changes least) and ``difference`` (the largest of four images, over
+        their peaks);
         ``machine``, ``versions``, ``load_average`` at the start and the end, ``command``.
 
     Raises
@@ -123,31 +124,27 @@ def _compare(
     step: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Measure one kind of image on all numbers of threads."""
-    pixel_scale, fwhm = FIELDS[side]
-    lenses = draw_lenses(_NUM_LENSES, substructure)
-    field = Field(*image_grid(side, pixel_scale), gaussian_kernel(fwhm, pixel_scale))
-    table = {name: torch.from_numpy(column).float() for name, column in lenses.items()}
+    lenses, scene = draw_lenses(_NUM_LENSES, substructure), make_scene(side)
+    table = to_parameters(scene, lenses)
     rates: dict[int, list[tuple[float, ...]]] = {count: [] for count in threads}
-    theirs.prepare(lenses, side, pixel_scale, fwhm)
+    theirs.prepare(lenses, side, *FIELDS[side])
     torch.set_num_threads(1)
-    reference = theirs.image(0)
-    first = render_all({name: column[:1] for name, column in table.items()}, field)[0].numpy()
-    difference = float(abs(first - reference).max() / reference.max())
+    difference = max(_difference(scene, table, theirs, index) for index in range(_NUM_COMPARED))
     if not difference < TOLERANCE:
         raise ConfigurationError(
             f"{side} x {side} pixels, {substructure} subhalos: the images of the two sides "
             f"differ by {difference:.1e} of their peak, more than {TOLERANCE:g}: not timed"
         )
-    num_ours = max(1, round(seconds * _ours(1, table, field)[0] / _NUM_LENSES))
+    num_ours = max(1, round(seconds * _ours(1, scene, table)[0] / _NUM_LENSES))
     num_theirs = max(2, round(seconds * 4 / theirs.measure(4, 1)[0]))
     for repeat in range(repeats):
         for count in threads:
             # neither side always goes first
             if repeat % 2:
                 other = _theirs(theirs, num_theirs, count)
-                ours = _ours(num_ours, table, field, count)
+                ours = _ours(num_ours, scene, table, count)
             else:
-                ours = _ours(num_ours, table, field, count)
+                ours = _ours(num_ours, scene, table, count)
                 other = _theirs(theirs, num_theirs, count)
             rates[count].append((*ours, *other))
         step()
@@ -181,14 +178,23 @@ def _median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
+def _difference(
+    scene: Scene, table: LensParameters, theirs: LenstronomyProcesses, index: int
+) -> float:
+    """Largest difference of one image, over its peak."""
+    reference = theirs.image(index)
+    ours = scene.render(table.select(slice(index, index + 1)))[0, 0].numpy()
+    return float(abs(ours - reference).max() / reference.max())
+
+
 def _ours(
-    num_rounds: int, table: Mapping[str, Tensor], field: Field, threads: int = 1
+    num_rounds: int, scene: Scene, table: LensParameters, threads: int = 1
 ) -> tuple[float, float]:
     """Images per second of wall time and of processor time."""
     torch.set_num_threads(threads)
     busy, start = time.process_time(), time.perf_counter()
     for _ in range(num_rounds):
-        render_all(table, field)
+        scene.render(table)
     wall, busy = time.perf_counter() - start, time.process_time() - busy
     num_images = num_rounds * _NUM_LENSES
     return num_images / wall, num_images / busy

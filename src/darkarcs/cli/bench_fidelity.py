@@ -10,7 +10,7 @@ import typer
 
 def fidelity(
     num_images: Annotated[
-        int, typer.Option(help="Simulated images a class; five times as many of two classes.")
+        int, typer.Option(help="Simulated images a class; three times as many of two classes.")
     ] = 200,
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
     shared: Annotated[

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+SHORT = {"float32": "fp32", "bfloat16": "bf16"}
+
 
 def inference(
     models: Annotated[
@@ -53,15 +55,15 @@ def _print_speed(report: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Column, Table
 
-    model = Column("model", overflow="fold", min_width=14)
-    sizes = Table(model, "parameters", "MFLOPs", "pixels")
-    speeds = Table(model, "precision", "p50, ms", "p99, ms", "ratio", "images/s", "ratio", "MB")
+    first, again = (Column("model", overflow="fold", min_width=11) for _ in range(2))
+    sizes = Table(first, "parameters", "MFLOPs", "pixels")
+    speeds = Table(again, "in", "p50, ms", "p99, ms", "ratio", "images/s", "ratio", "MB")
     for name, row in report["models"].items():
         pixels = f"{row['image_size']} x {row['image_size']}"
         sizes.add_row(escape(name), f"{row['parameters']:,}", f"{row['flops'] / 1e6:.0f}", pixels)
-        for precision in ("float32", "bfloat16"):
+        for precision in SHORT:
             if precision in row:
-                speeds.add_row(escape(name), precision, *_cells(row[precision]))
+                speeds.add_row(escape(name), SHORT[precision], *_cells(row[precision]))
     console = Console()
     console.print(sizes)
     console.print(speeds)

@@ -179,7 +179,11 @@ def _overlap(images: LensImages, predictor: Predictor) -> dict[str, int]:
 
 
 def _overlap_warnings(overlap: dict[str, int], num_images: int) -> list[str]:
-    uses = {"train": "trained on", "validation": "selected on"}
+    uses = {
+        "train": "trained on",
+        "validation": "selected on",
+        "unlabelled": "shown without labels",
+    }
     return [
         f"{count} of {num_images} images are ones that the model was {uses.get(name, name)}: "
         "the figures are too good; use --split test or other data"

@@ -30,6 +30,7 @@ def run_in_parts(work: Callable[[int, int], None], length: int) -> None:
     [0, 1, 2, 3, 4]
     """
     threads = torch.get_num_threads()
+    inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
     parts = min(threads, length)
     if parts <= 1:
         work(0, length)
@@ -37,7 +38,9 @@ def run_in_parts(work: Callable[[int, int], None], length: int) -> None:
 
     def part(index: int) -> None:
         torch.set_num_threads(1)  # of this thread: OpenMP keeps one number for each
-        work(length * index // parts, length * (index + 1) // parts)
+        # each thread has modes of its own, too
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+            work(length * index // parts, length * (index + 1) // parts)
 
     try:
         with ThreadPoolExecutor(parts - 1) as pool:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from darkarcs.kernels import run_in_parts
 from darkarcs.scenes import drawing, rendering
 from darkarcs.scenes.distributions import largest, quantile
 from darkarcs.scenes.geometry import Geometry, make_geometry
@@ -168,6 +169,8 @@ class Scene(SceneSettings):
     ) -> Tensor:
         """Make the noiseless images of drawn lenses.
 
+        On a CPU the lenses are shared out over as many threads as torch uses.
+
         Parameters
         ----------
         parameters : LensParameters
@@ -191,14 +194,20 @@ class Scene(SceneSettings):
             library = source_galaxies(self.source, self.folder, parameters.part)
             images = torch.from_numpy(library.images).to(device=device, dtype=dtype)
             galaxies = rendering.Galaxies(images, library.pixel_scale)
-        step = len(parameters)
-        if torch.device(device).type == "cpu":
-            step = max(1, _SAMPLES_AT_ONCE // self.grid.num_samples**2)
-        chunks = [
-            self.render_values({k: v[i : i + step] for k, v in values.items()}, galaxies)
-            for i in range(0, len(parameters), step)
-        ]
-        return torch.cat(chunks)
+        if torch.device(device).type != "cpu":
+            return self.render_values(values, galaxies)
+        step = max(1, _SAMPLES_AT_ONCE // self.grid.num_samples**2)
+        shape = (len(parameters), len(self.channels), self.num_pixels, self.num_pixels)
+        images = torch.empty(shape, dtype=dtype)
+
+        def render_part(first: int, last: int) -> None:
+            for start in range(first, last, step):
+                chunk = slice(start, min(start + step, last))
+                some = {name: value[chunk] for name, value in values.items()}
+                images[chunk] = self.render_values(some, galaxies)
+
+        run_in_parts(render_part, len(parameters))
+        return images
 
     def render_values(
         self, values: rendering.Columns, galaxies: rendering.Galaxies | None = None

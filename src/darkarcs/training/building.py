@@ -120,7 +120,8 @@ def build_objective(
     if prepared.unlabelled and not objective.uses_unlabelled:
         raise ConfigurationError(
             f"the objective '{configuration.kind}' cannot learn from unlabelled images: set "
-            "objective.kind to distillation, or leave them away"
+            "objective.kind to distillation, give iterative_erasing a weight for reconstruction or "
+            "consistency, or leave them away"
         )
     return objective
 
