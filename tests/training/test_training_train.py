@@ -246,3 +246,18 @@ def test_what_cannot_be_trained_leaves_nothing_behind(store: str, tmp_path: Path
     with pytest.raises(DataError, match="all images are of class 'sub'"):
         train(recipe(), str(tmp_path / "one.h5"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_without_labels_the_loss_on_validation_images_selects(store: str, tmp_path: Path) -> None:
+    objective = {
+        "kind": "iterative_erasing",
+        "num_rounds": 1,
+        "strategy": "random",
+        "weights": {"classification": 0, "reconstruction": 1},
+    }
+    run = train(recipe(objective=objective, training__epochs=4), store, tmp_path / "run")
+    with (tmp_path / "run" / "history.csv").open(encoding="utf-8") as file:
+        losses = [float(row["validation_loss"]) for row in csv.DictReader(file)]
+    assert run.best_epoch == int(np.argmin(losses))
+    # errors of patches of mean zero and unit variance: of the order of one
+    assert all(0.3 < loss < 3 for loss in losses)

@@ -99,6 +99,8 @@ class Objective(nn.Module):
     ----------
     uses_unlabelled : bool
         Whether images without a class can be learned from.
+    is_self_supervised : bool
+        Whether no label is used at all: then the loss on the validation images selects.
     uses_teacher : bool
         Whether it reads ``batch.teacher``.
     teacher_captures : tuple of str
@@ -106,6 +108,7 @@ class Objective(nn.Module):
     """
 
     uses_unlabelled: bool = False
+    is_self_supervised: bool = False
     uses_teacher: bool = False
     teacher_captures: tuple[str, ...] = ()
 

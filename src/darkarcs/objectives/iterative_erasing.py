@@ -77,6 +77,7 @@ class IterativeErasingObjective(Objective):
         self.configuration = c = configuration
         self.num_steps = max(1, context.num_steps)
         self.uses_unlabelled = c.learns_without_labels
+        self.is_self_supervised = c.is_self_supervised
         self.layout = find_layout(context.model, c, context.in_channels, context.image_size)
         weights = class_weights(c.class_weights, context.class_counts)
         self.register_buffer("weights", weights, persistent=False)
@@ -91,11 +92,6 @@ class IterativeErasingObjective(Objective):
         self.average: MovingAverage | None = None
         if c.needs_attention and c.attention_of == "average":
             self.average = MovingAverage(context.model, c.average_decay)
-
-    @property
-    def is_self_supervised(self) -> bool:
-        """Whether no label is used, so that no validation AUC can choose the weights."""
-        return self.configuration.is_self_supervised
 
     def forward(
         self, model: nn.Module, batch: Batch, step: int, generator: torch.Generator

@@ -89,10 +89,15 @@ class Patience(EarlyStopping):
     ----------
     patience : int
         Epochs without a better validation AUC.
+    self_supervised : bool, default False
+        Look at the validation loss instead.
     """
 
-    def __init__(self, patience: int) -> None:
-        super().__init__("validation_auc", mode="max", patience=patience)
+    def __init__(self, patience: int, self_supervised: bool = False) -> None:
+        if self_supervised:
+            super().__init__("validation_loss", mode="min", patience=patience)
+        else:
+            super().__init__("validation_auc", mode="max", patience=patience)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop at once if the run that is resumed had come to its end."""
@@ -162,6 +167,9 @@ class Selection(Callback):
             )
         auc = macro_auc(logits.double().numpy(), labels.numpy())
         loss = float(torch.nn.functional.cross_entropy(logits, labels))
+        losses = pl_module.validation_losses
+        if losses:  # self-supervised: the head is untrained, its AUC says nothing
+            loss = sum(value * count for value, count in losses) / sum(count for _, count in losses)
         pl_module.log("validation_auc", auc, prog_bar=True, batch_size=len(labels))
         pl_module.log("validation_loss", loss, batch_size=len(labels))
         self.history.append(
@@ -179,7 +187,8 @@ class Selection(Callback):
             }
         )
         # a saturated AUC ties between epochs: then the smaller loss wins
-        if (auc, -loss) > (self.best_auc, -self.best_loss):
+        better = (auc, -loss) > (self.best_auc, -self.best_loss)
+        if loss < self.best_loss if losses else better:
             self.best_auc, self.best_loss = auc, loss
             self.best_epoch = trainer.current_epoch
             save_weights(pl_module.model, self.best_path)

@@ -69,6 +69,7 @@ class TrainingModule(pl.LightningModule):
         self.epoch_losses: list[Tensor] = []
         self.validation_logits: list[Tensor] = []
         self.validation_labels: list[Tensor] = []
+        self.validation_losses: list[tuple[float, int]] = []
 
     def on_train_epoch_start(self) -> None:
         """Forget the losses of the last epoch, and choose the order of this one."""
@@ -121,12 +122,18 @@ class TrainingModule(pl.LightningModule):
         return output.loss
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the logits of the last validation."""
+        """Forget what the last validation kept."""
         self.validation_logits = []
         self.validation_labels = []
+        self.validation_losses = []
 
     def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
-        """Keep the logits; the selection callback turns them into an AUC."""
+        """Keep the logits, which become an AUC; or the loss where no label is used."""
+        if self.objective.is_self_supervised:
+            # the same draws at each validation, so that losses compare
+            generator = torch_generator(self.seed, "validation", batch_idx)
+            measured = self.objective(self.model, batch, self.num_steps, generator)
+            self.validation_losses.append((float(measured.loss), len(batch.labels)))
         output = self.model(batch.images)
         self.validation_logits.append(output.logits.float().cpu())
         self.validation_labels.append(batch.labels.cpu())
@@ -138,7 +145,8 @@ class TrainingModule(pl.LightningModule):
         names = ("pos_embed", "cls_token", "dist_token", "reg_token", "mask_token")
         no_decay = {
             id(parameter)
-            for name, parameter in self.model.named_parameters()
+            for module in (self.model, self.objective)
+            for name, parameter in module.named_parameters()
             if name.rsplit(".", 1)[-1] in names
         }
         groups = parameter_groups(

@@ -131,7 +131,7 @@ def train(
         store = AnswerStore(plan, recipe, prepared, images.class_names, out)
     selection = Selection(out)
     with quiet_lightning():
-        trainer = _trainer(recipe, module.num_steps, out, chosen, selection, progress)
+        trainer = _trainer(recipe, module, out, chosen, selection, progress)
         # last, so that nothing is left behind by what cannot be trained
         made_from = describe_run(data_uri, images, unlabelled_uri, further, plan)
         record_run(recipe, out, made_from, resume)
@@ -203,7 +203,7 @@ def _build(
 
 def _trainer(
     recipe: Recipe,
-    num_steps: int,
+    module: TrainingModule,
     out: Path,
     device: torch.device,
     selection: Selection,
@@ -211,11 +211,11 @@ def _trainer(
 ) -> pl.Trainer:
     settings = recipe.training
     callbacks: list[Callback] = [selection]
-    horizon = settings.ema_share * num_steps
+    horizon = settings.ema_share * module.num_steps
     if horizon > 1:
         callbacks.append(weight_averaging(1 - 1 / horizon))
     if settings.early_stopping is not None:
-        callbacks.append(Patience(settings.early_stopping))
+        callbacks.append(Patience(settings.early_stopping, module.objective.is_self_supervised))
     if progress:
         callbacks.append(RichProgressBar(refresh_rate=5))
     callbacks.append(
