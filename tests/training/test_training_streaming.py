@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from darkarcs.data import LensImages
-from darkarcs.data.streams import STREAMS, open_stream
+from darkarcs.data.streams import STREAMS, LensStream, open_stream
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.model_folder import read_description
 from darkarcs.training import Recipe, train
@@ -32,7 +32,7 @@ RECIPE: dict[str, Any] = {
 }
 
 
-class Rings:
+class Rings(LensStream):
     """A stream whose image i is made of i alone."""
 
     class_names = ("no_sub", "sub")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from darkarcs.errors import DataError
 from darkarcs.registry import Registry, nearest
 
 
-class LensStream(Protocol):
+class LensStream(ABC):
     """Labelled lenses of which no two are the same.
 
     Attributes
@@ -34,6 +35,7 @@ class LensStream(Protocol):
     identity: str
     manifest: dict[str, Any]
 
+    @abstractmethod
     def batch(
         self, start: int, count: int, device: Any
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -53,8 +55,8 @@ class LensStream(Protocol):
         labels : ndarray of int64, shape (count,)
             Index into the class names.
         """
-        ...
 
+    @abstractmethod
     def images(self, part: Literal["train", "validation", "test"], num: int) -> LensImages:
         """Make the first images of a part, with their metadata.
 
@@ -70,7 +72,6 @@ class LensStream(Protocol):
         LensImages
             In memory.
         """
-        ...
 
 
 #: Name of a scheme to the function that opens its URIs without a number of images.

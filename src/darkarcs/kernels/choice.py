@@ -60,26 +60,19 @@ def use_kernel(method: Method, values: Iterable[Tensor | float], misfit: str | N
 def _obstacle(tensors: list[Tensor]) -> str | None:
     if torch.compiler.is_compiling():
         return "cannot be traced"
-    if any(tensor.device.type != "cpu" for tensor in tensors):
-        return "runs on the CPU only"
-    if any(tensor.dtype != torch.float32 for tensor in tensors):
-        return "takes float32 only"
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return "has no gradient"
-    if any(_is_dual(tensor) for tensor in tensors):
-        return "has no forward derivative"
-    return None if all(_has_memory(tensor) for tensor in tensors) else "cannot be transformed"
-
-
-def _is_dual(tensor: Tensor) -> bool:
-    unpacked = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
-    return unpacked.tangent is not None
-
-
-def _has_memory(tensor: Tensor) -> bool:
-    """Tell whether it is plain memory, as inside a transform of `torch.func` it is not."""
-    try:
-        tensor.data_ptr()
-    except RuntimeError:
-        return False
-    return True
+    gradients = torch.is_grad_enabled()
+    for tensor in tensors:
+        if not tensor.is_cpu:
+            return "runs on the CPU only"
+        if tensor.dtype != torch.float32:
+            return "takes float32 only"
+        if gradients and tensor.requires_grad:
+            return "has no gradient"
+        unpacked = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
+        if unpacked.tangent is not None:
+            return "has no forward derivative"
+        try:
+            tensor.data_ptr()
+        except RuntimeError:  # no plain memory, as inside a transform of `torch.func`
+            return "cannot be transformed"
+    return None

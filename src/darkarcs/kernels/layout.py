@@ -104,7 +104,7 @@ def tabulate(theta: Tensor, *parameters: Tensor | float) -> Tensor:
     table = np.empty((batch, len(parameters)), dtype=np.float32)
     for column, value in enumerate(parameters):
         if isinstance(value, Tensor):
-            table[:, column] = value.detach().numpy().reshape(-1)
+            table[:, column] = value.detach().numpy().ravel()
         else:
             table[:, column] = value
     return torch.from_numpy(table)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from darkarcs.kernels import use_kernel
+
 
 def image_grid(
     size: int,
@@ -72,6 +74,12 @@ def ray_shooting(
     (1.0, 0.0)
     """
     beta_x, beta_y = theta_x, theta_y
-    for alpha_x, alpha_y in deflections:
-        beta_x, beta_y = beta_x - alpha_x, beta_y - alpha_y
+    for number, (alpha_x, alpha_y) in enumerate(deflections):
+        ours = number > 0 and beta_x.shape == alpha_x.shape == beta_y.shape == alpha_y.shape
+        if ours and use_kernel("auto", (beta_x, beta_y, alpha_x, alpha_y)):
+            # no derivative needs what was there, and a further array costs time
+            beta_x -= alpha_x
+            beta_y -= alpha_y
+        else:
+            beta_x, beta_y = beta_x - alpha_x, beta_y - alpha_y
     return beta_x, beta_y

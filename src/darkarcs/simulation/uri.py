@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkarcs.data.lens_images import LensImages
+from darkarcs.data.streams import LensStream
 from darkarcs.errors import ConfigurationError
 from darkarcs.simulation.endless import EndlessLenses
 from darkarcs.simulation.progress import show_progress
@@ -47,7 +48,7 @@ def open_scene_stream(uri: str) -> SceneStream:
     return SceneStream(parse_uri(uri))
 
 
-class SceneStream:
+class SceneStream(LensStream):
     """A scene as a `darkarcs.data.streams.LensStream`.
 
     Parameters
