@@ -11,15 +11,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
 import torch
 from torch import Tensor
 
-from darkarcs.errors import ConfigurationError, MissingExtraError
+from darkarcs.errors import ConfigurationError
+from darkarcs.kernels import use_kernel
 from darkarcs.lensing import image_grid, point_mass, tnfw
-from darkarcs.lensing.kernels import choice, use_kernel
-
-pytest.importorskip("numba", reason="needs numba")
 
 #: Asked for, of the peak of the deflection.
 TOLERANCE = 1e-5
@@ -165,13 +164,16 @@ def test_what_is_not_a_number_stays_one(name: str) -> None:
 @pytest.mark.parametrize("name", PROFILES)
 def test_auto_takes_the_kernel_only_without_derivatives(name: str) -> None:
     theta, values = image_grid(10, 0.3), masses(name)
-    choose = partial(use_kernel, "auto", *theta)
-    assert choose(*values.values())
+
+    def choose(given: dict[str, Tensor]) -> bool:
+        return use_kernel("auto", (*theta, *given.values()))
+
+    assert choose(values)
     wanting = {key: value.clone().requires_grad_() for key, value in values.items()}
-    assert not choose(*wanting.values())
+    assert not choose(wanting)
     with torch.no_grad():
-        assert choose(*wanting.values())
-    assert not choose(*double(values).values())
+        assert choose(wanting)
+    assert not choose(double(values))
     with pytest.raises(ConfigurationError, match="gradient"):
         PROFILES[name](*theta, **wanting, method="kernel")
     with pytest.raises(ConfigurationError, match="float32"):
@@ -220,17 +222,9 @@ def test_derivatives_go_through_auto(name: str) -> None:
     torch.testing.assert_close(rows[:, :, 0].transpose(0, 1), plain(*tensors))
 
 
-def test_without_numba_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
-    theta, values = image_grid(10, 0.3), masses("halos")
-    found = tnfw.total_deflection(*theta, **values)
-    assert torch.equal(found[0], tnfw.total_deflection(*theta, **values, method="torch")[0])
-    with pytest.raises(MissingExtraError, match="kernels"):
-        tnfw.total_deflection(*theta, **values, method="kernel")
-
-
 def test_nothing_is_compiled_or_imported_with_the_package() -> None:
-    code = "import sys, darkarcs.lensing, darkarcs.lensing.tnfw; assert 'numba' not in sys.modules"
+    rooms = "darkarcs.lensing, darkarcs.light, darkarcs.instrument"
+    code = f"import sys, {rooms}; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -271,8 +265,8 @@ def test_it_runs_where_nothing_can_be_kept(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As numba ends where neither the installation nor the user's folder can be written to."""
-    compilation: Any = import_module("darkarcs.lensing.kernels.compilation")
-    njit, asked = compilation.numba.njit, []
+    compilation: Any = import_module("darkarcs.kernels.compilation")
+    njit, asked = numba.njit, []
 
     def refuse(*arguments: Any, **options: Any) -> Any:
         asked.append(options.get("cache", False))
@@ -280,10 +274,10 @@ def test_it_runs_where_nothing_can_be_kept(
             raise error
         return njit(*arguments, **options)
 
-    compilation.compiled.cache_clear()
-    monkeypatch.setattr(compilation.numba, "njit", refuse)
+    compilation._compile.cache_clear()
+    monkeypatch.setattr(numba, "njit", refuse)
     theta, values = image_grid(10, 0.3), masses("point masses")
     found = point_mass.total_deflection(*theta, **values, method="kernel")
     assert asked == [True, False]
     assert_equal(found, point_mass.total_deflection(*theta, **values, method="torch"))
-    compilation.compiled.cache_clear()
+    compilation._compile.cache_clear()

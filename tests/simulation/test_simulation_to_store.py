@@ -27,6 +27,8 @@ SMOOTH = {
         "cdm": {"kind": "published_point_masses", "num_masses": 3},
     },
     "num_pixels": 8,
+    "z_lens": 0.5,
+    "z_source": 1.0,
 }
 
 
@@ -147,7 +149,7 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
     recipe = write(tmp_path, **SMOOTH)
     out = tmp_path / "lenses.h5"
     command = [sys.executable, "-m", "darkarcs.cli.main", "simulate", str(recipe)]
-    command += ["--num", "2000", "--seed", "9", "--out", str(out), "--device", "cpu"]
+    command += ["--num", "1200", "--seed", "9", "--out", str(out), "--device", "cpu"]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, **quiet)
@@ -161,7 +163,7 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
     assert shard.exists()
     assert not out.exists()
     finished = shard.stat().st_mtime_ns, shard.stat().st_ino
-    whole = {"scene": load_scene(recipe), "seed": 9, "num": 2000}
+    whole = {"scene": load_scene(recipe), "seed": 9, "num": 1200}
     with pytest.raises(ConfigurationError, match="another simulation"):
         simulate_to_store(SimulationRequest.parse(whole | {"seed": 8}, "test"), out)
     assert (shard.stat().st_mtime_ns, shard.stat().st_ino) == finished
@@ -170,4 +172,4 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
     stored = data.open(out)
     assert_equal(stored, simulate(SimulationRequest.parse(whole, "test")))
-    assert np.array_equal(stored.metadata["index"], np.arange(2000))
+    assert np.array_equal(stored.metadata["index"], np.arange(1200))

@@ -7,7 +7,12 @@ numba is imported when one of them is first called.
 
 from darkarcs.kernels.choice import Method, use_kernel
 from darkarcs.kernels.compilation import compiled, inlined
-from darkarcs.kernels.layout import misfit_of_masses, misfit_of_profile, run_over_images, tabulate
+from darkarcs.kernels.layout import (
+    misfit_of_masses,
+    misfit_of_profile,
+    run_over_images,
+    run_profile,
+)
 from darkarcs.kernels.threads import run_in_parts
 
 __all__ = [
@@ -18,6 +23,6 @@ __all__ = [
     "misfit_of_profile",
     "run_in_parts",
     "run_over_images",
-    "tabulate",
+    "run_profile",
     "use_kernel",
 ]

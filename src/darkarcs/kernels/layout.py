@@ -151,3 +151,35 @@ def run_over_images(
     else:
         run_in_parts(lambda first, last: loop(*arrays, 0, batch, first, last), pixels.numel())
     return tuple(results.reshape(num_results, batch, *pixels))
+
+
+def run_profile(
+    loop: Callable[..., None],
+    theta_x: Tensor,
+    theta_y: Tensor,
+    *parameters: Tensor | float,
+    num_results: int = 2,
+) -> tuple[Tensor, ...]:
+    """Run a compiled loop for one profile in each image.
+
+    Parameters
+    ----------
+    loop : callable
+        As for `run_over_images`; reads its parameters from the table of `tabulate`.
+    theta_x, theta_y : Tensor, shape (H, W), (1, H, W) or (B, H, W), float32, arcsec
+        Positions.
+    *parameters : Tensor or float
+        For which `misfit_of_profile` finds nothing.
+    num_results : int, default 2
+        How many arrays the loop fills.
+
+    Returns
+    -------
+    tuple of Tensor, shape (H, W) or (B, H, W), float32
+        The results, in the shape that broadcasting gives.
+    """
+    table = tabulate(theta_x, *parameters)
+    results = run_over_images(loop, theta_x, theta_y, [table], num_results=num_results)
+    if any(isinstance(value, Tensor) and value.ndim == 3 for value in (theta_x, *parameters)):
+        return results
+    return tuple(result[0] for result in results)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darkarcs.kernels import compiled, inlined, run_over_images, tabulate
+from darkarcs.kernels import compiled, inlined, run_profile
 from darkarcs.kernels.elementary import exp, log
 
 #: Smallest squared radius in half-light radii, as in the reference: no logarithm of zero.
@@ -77,16 +77,12 @@ def shine(
 
     Returns
     -------
-    Tensor, shape (B, H, W), float32
+    Tensor, shape (H, W) or (B, H, W), float32
         In the unit of the amplitude.
     """
-    table = tabulate(
-        beta_x,
-        *(half_light_radius, sersic_index, amplitude),
-        *(axis_ratio, position_angle, centre_x, centre_y),
-    )
-    loop = compiled(_shine, _SIGNATURE)
-    (light,) = run_over_images(loop, beta_x, beta_y, [table], num_results=1)
+    shape = (half_light_radius, sersic_index, amplitude, axis_ratio, position_angle)
+    loop, place = compiled(_shine, _SIGNATURE), (centre_x, centre_y)
+    (light,) = run_profile(loop, beta_x, beta_y, *shape, *place, num_results=1)
     return light
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darkarcs.kernels import compiled, inlined, run_over_images, tabulate
+from darkarcs.kernels import compiled, inlined, run_profile
 from darkarcs.kernels.elementary import arctan_of_ratio, log
 
 #: Below this f^2 five terms of a power series in f^2 are exact in float32; the closed form
@@ -51,11 +51,11 @@ def deflect(
 
     Returns
     -------
-    alpha_x, alpha_y : Tensor, shape (B, H, W), float32, arcsec
+    alpha_x, alpha_y : Tensor, shape (H, W) or (B, H, W), float32, arcsec
         The deflections.
     """
-    table = tabulate(theta_x, einstein_radius, axis_ratio, position_angle, centre_x, centre_y)
-    alpha_x, alpha_y = run_over_images(compiled(_deflect, _SIGNATURE), theta_x, theta_y, [table])
+    lens = (einstein_radius, axis_ratio, position_angle, centre_x, centre_y)
+    alpha_x, alpha_y = run_profile(compiled(_deflect, _SIGNATURE), theta_x, theta_y, *lens)
     return alpha_x, alpha_y
 
 
