@@ -26,7 +26,7 @@ from darkarcs.evaluation.provenance import command_line, describe_machine, packa
 from darkarcs.scenes import LensParameters, Scene
 
 #: Largest difference of an image of each side, over its peak, for the two to be compared.
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 
 _NUM_LENSES = 256
 _NUM_COMPARED = 4

@@ -127,9 +127,13 @@ def command_line(arguments: Sequence[str] | None = None) -> str:
 
     Examples
     --------
+    >>> command_line(["/src/darkarcs/cli/main.py", "models"])
+    'darkarcs models'
     >>> command_line(["/usr/bin/darkarcs", "evaluate", "my model"])
     "darkarcs evaluate 'my model'"
     """
     given = list(sys.argv if arguments is None else arguments)
     program = Path(given[0]).name if given and given[0] else "python"
+    if program == "main.py":  # started as python -m darkarcs.cli.main
+        program = "darkarcs"
     return shlex.join([program, *given[1:]])
