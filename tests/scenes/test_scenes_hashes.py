@@ -16,14 +16,14 @@ PINNED: dict[str, tuple[int, str]] = {
     "deeplense-3": (1, "e1348dee9ed9030a"),
     "deeplense-4": (1, "72adf9bee17be515"),
     "deeplense-test1": (1, "50e7b49ffafa8517"),
-    "deeplense-test5": (1, "1e95c413ab5c6d56"),
+    "deeplense-test5": (1, "e07ea425201ea79d"),
     "demo": (1, "86e61d1911a06967"),
-    "fair-euclid": (1, "7b840ccc1c4cebe6"),
-    "fair-euclid-galaxies": (1, "7a634add2514bae6"),
-    "fair-hst": (1, "3c7249f86d59a36a"),
-    "fair-hst-galaxies": (1, "300887c0297a4991"),
-    "fair-jwst": (1, "372f66da174b9612"),
-    "fair-jwst-galaxies": (1, "5a5df912760e6b9c"),
+    "fair-euclid": (1, "d5bc855f905308e3"),
+    "fair-euclid-galaxies": (1, "a29ad687fdcf8af4"),
+    "fair-hst": (1, "2459099da455b103"),
+    "fair-hst-galaxies": (1, "df02a36e5496f517"),
+    "fair-jwst": (1, "1c72eeee562384fb"),
+    "fair-jwst-galaxies": (1, "259cb3b9cdab21f3"),
 }
 
 

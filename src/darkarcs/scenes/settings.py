@@ -177,7 +177,8 @@ class SceneSettings(Configuration):
             Eight hexadecimal digits; texts and the folder do not count.
         """
         texts = {"folder", "description", "differences"}
-        values = self.model_dump(mode="json", exclude=texts)
+        # what a scene leaves unsaid does not count, so that a new key leaves old scenes as they are
+        values = self.model_dump(mode="json", exclude=texts, exclude_unset=True)
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
