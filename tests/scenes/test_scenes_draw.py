@@ -142,6 +142,15 @@ def test_the_hash_is_that_of_the_content() -> None:
     assert scene(classes=changed).content_hash != one
 
 
+def test_a_default_that_is_spelled_out_makes_no_other_scene() -> None:
+    spelled = scene(supersampling=1, faults={"luminosity_distances": False}, storage={})
+    assert spelled.identity == SMALL.identity
+    again = type(SMALL).parse(SMALL.model_dump(mode="json"), "a manifest")
+    assert again.identity == SMALL.identity
+    kinds = ("none", "published_point_masses", "condensate_string")
+    assert len({scene(classes={"cdm": {"kind": kind}}).identity for kind in kinds}) == 3
+
+
 def test_the_table_hash_sees_every_number_but_not_the_last_bits() -> None:
     lenses = SMALL.draw(3, 0, 6)
     one = lenses.content_hash()

@@ -11,19 +11,19 @@ from darkarcs.scenes.priors import GalaxySource
 
 #: The first six lenses of seed 7 by `LensParameters.content_hash`, shortened.
 PINNED: dict[str, tuple[int, str]] = {
-    "deeplense-1": (1, "d7d6b12261efbce2"),
-    "deeplense-2": (1, "c8ccd9b33f9b409d"),
-    "deeplense-3": (1, "e1348dee9ed9030a"),
-    "deeplense-4": (1, "72adf9bee17be515"),
-    "deeplense-test1": (1, "50e7b49ffafa8517"),
-    "deeplense-test5": (1, "e07ea425201ea79d"),
-    "demo": (1, "86e61d1911a06967"),
-    "fair-euclid": (1, "d5bc855f905308e3"),
-    "fair-euclid-galaxies": (1, "a29ad687fdcf8af4"),
-    "fair-hst": (1, "2459099da455b103"),
-    "fair-hst-galaxies": (1, "df02a36e5496f517"),
-    "fair-jwst": (1, "1c72eeee562384fb"),
-    "fair-jwst-galaxies": (1, "259cb3b9cdab21f3"),
+    "deeplense-1": (1, "cba6ea268cbaa351"),
+    "deeplense-2": (1, "689338be97fdf781"),
+    "deeplense-3": (1, "cf787a7286480fff"),
+    "deeplense-4": (1, "2d431e79d0ae0405"),
+    "deeplense-test1": (1, "4c57318c542687c9"),
+    "deeplense-test5": (1, "dada5368c33d2465"),
+    "demo": (1, "4df7142f3afb0a4d"),
+    "fair-euclid": (1, "ced2af5f7cef422d"),
+    "fair-euclid-galaxies": (1, "0a31f29d13b2e757"),
+    "fair-hst": (1, "05c825811d822826"),
+    "fair-hst-galaxies": (1, "e7c18d39c78dfae6"),
+    "fair-jwst": (1, "f0ac84f694c9f05f"),
+    "fair-jwst-galaxies": (1, "cf4568b7ba38166d"),
 }
 
 

@@ -42,7 +42,7 @@ class Fidelity:
     report : dict
         Ready for JSON.
     pictures : list of Picture
-        For the figure.
+        For the figure: of the groups that the scenes claim to reproduce.
     """
 
     report: dict[str, Any]
@@ -92,7 +92,7 @@ def fidelity(
         groups = list(_track(GROUPS, "Placing samples", progress))
         placed = [place_samples(group, shared, num_images, seed) for group in groups]
         report["samples"] = [rows for rows, _ in placed]
-        pictures += [picture for _, picture in placed]
+        pictures += [picture for rows, picture in placed if rows["expected"]]
         two_class, more = compare_two_class(shared, 3 * num_images, seed, progress)
         report["two_class"] = two_class
         pictures += more

@@ -23,6 +23,9 @@ _SHOWN = 2
 def draw_fidelity(pictures: Sequence[Picture], path: Path) -> Path:
     """Draw two published and two simulated images of each group, and their radial profiles.
 
+    The band holds 95 % of the simulated profiles; lines are their mean (blue) and the published
+    ones, or their mean where they are many (orange).
+
     Parameters
     ----------
     pictures : sequence of Picture
@@ -51,12 +54,14 @@ def draw_fidelity(pictures: Sequence[Picture], path: Path) -> Path:
     style: Any = {"font.size": 7, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(style):
         figure = Figure(figsize=(9.0, 1.35 * len(pictures)), layout="constrained")
-        rows = figure.subplots(len(pictures), 2 * _SHOWN + 1, squeeze=False)
+        rows = figure.subplots(
+            len(pictures), 2 * _SHOWN + 1, squeeze=False, width_ratios=[1, 1, 1, 1, 1.6]
+        )
         for axes, picture in zip(rows, pictures, strict=True):
             _draw_row(axes, picture)
         for place, text in ((0, "published"), (_SHOWN, "simulated")):
             rows[0, place].set_title(text, loc="left")
-        rows[0, -1].set_title("mean in rings; band: 95 % of simulated", loc="left")
+        rows[0, -1].set_title("mean in rings", loc="left")
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=110)
     write_new(path, buffer.getvalue())

@@ -174,11 +174,12 @@ class SceneSettings(Configuration):
         Returns
         -------
         str
-            Eight hexadecimal digits; texts and the folder do not count.
+            Eight hexadecimal digits. Texts and the folder do not count, nor do defaults: neither
+            a new key of a later version nor a default that is spelled out makes another scene.
         """
-        texts = {"folder", "description", "differences"}
-        # what a scene leaves unsaid does not count, so that a new key leaves old scenes as they are
-        values = self.model_dump(mode="json", exclude=texts, exclude_unset=True)
+        values = _beyond_defaults(self)
+        for text in ("folder", "description", "differences"):
+            values.pop(text, None)
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -218,3 +219,18 @@ class SceneSettings(Configuration):
                     f"scene {self.name} has no class '{name}': {nearest(name, list(self.classes))}"
                 )
         return self.model_copy(update={"classes": {name: self.classes[name] for name in wanted}})
+
+
+def _beyond_defaults(value: Any) -> Any:
+    """What a configuration says that is not the default anyway; its kind always."""
+    if isinstance(value, Configuration):
+        return {
+            name: _beyond_defaults(getattr(value, name))
+            for name, field in type(value).model_fields.items()
+            if name == "kind" or field.is_required() or getattr(value, name) != field.default
+        }
+    if isinstance(value, dict):
+        return {key: _beyond_defaults(one) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return [_beyond_defaults(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
