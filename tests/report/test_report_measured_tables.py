@@ -20,6 +20,7 @@ SPEED = {
             "ours": 9000.4,
             "lenstronomy": 600.2,
             "ratio": 15.0,
+            "ratio_to_one_process": 29.0,
         }
     ],
     "command": "darkarcs bench simulation",
@@ -59,7 +60,7 @@ def page_with(tmp_path: Path, kind: str, content: dict[str, Any] | None) -> Path
 @pytest.mark.parametrize(
     ("kind", "content", "expected"),
     [
-        ("simulation-speed", SPEED, "| 64 x 64 | 25 point | 2 | 9,000 | 600 | 15.0 |"),
+        ("simulation-speed", SPEED, "| 64 x 64 | 25 point | 2 | 9,000 | 600 | 15.0 | 29.0 |"),
         (
             "sweep",
             {"summary": [SUMMARY]},
