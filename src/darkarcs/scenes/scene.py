@@ -18,8 +18,8 @@ from darkarcs.scenes.priors import GalaxySource, draw_columns, source_galaxies
 from darkarcs.scenes.settings import SceneSettings
 from darkarcs.scenes.streams import Streams
 
-#: Samples rendered at a time on a CPU: enough for the work between operations not to matter, and few
-#: enough for temporaries to stay in its caches.
+#: Samples rendered at a time on a CPU: enough that the work between operations does not matter,
+#: and few enough that temporaries stay in its caches.
 _SAMPLES_AT_ONCE = 2**18
 
 
