@@ -181,7 +181,6 @@ def test_gradients_of_all_parameters_match_finite_differences(name: str) -> None
 
 
 # torch loads its own forward-mode rules by way of what it has deprecated
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", ONE_EACH)
 def test_forward_mode_agrees_with_backward(name: str, theta: tuple[Tensor, Tensor]) -> None:
     """The information limit pushes one tangent per parameter through a batch of lenses."""

@@ -184,7 +184,6 @@ def test_auto_takes_the_kernel_only_without_derivatives(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROFILES)
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_derivatives_go_through_auto(name: str) -> None:
     """Reverse, forward and both transforms give what plain torch gives."""
     theta, values = image_grid(10, 0.3), masses(name)

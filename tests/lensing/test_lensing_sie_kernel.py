@@ -140,7 +140,6 @@ def test_auto_takes_the_kernel_only_without_derivatives() -> None:
         sie.deflection(*theta, **lens, method="kernel")
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_derivatives_go_through_auto() -> None:
     theta, lens = image_grid(10, 0.3), lenses()
     keys, tensors = tuple(lens), tuple(lens.values())

@@ -172,14 +172,12 @@ def _of_all(*values: Tensor) -> Tensor:
     )
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_gradients_backwards_forwards_and_of_second_order() -> None:
     inputs = [value.requires_grad_() for value in _inputs()]
     assert torch.autograd.gradcheck(_of_all, inputs, check_forward_ad=True, fast_mode=False)
     assert torch.autograd.gradgradcheck(_of_all, inputs, fast_mode=True)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_forward_derivative_against_differences() -> None:
     inputs = tuple(_inputs())
     generator = torch.Generator().manual_seed(4)

@@ -103,7 +103,6 @@ def test_two_threads_give_the_same(batch: int) -> None:
     assert torch.equal(one, two)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_derivatives_go_through_auto() -> None:
     beta, light = image_grid(10, 0.1), profiles()
     keys, tensors = tuple(light), tuple(light.values())

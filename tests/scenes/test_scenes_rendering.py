@@ -68,7 +68,6 @@ def _with(column: str, step: float) -> Tensor:
 
 
 # forward mode itself makes torch script its decompositions
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("column", COLUMNS)
 def test_gradients_are_those_of_finite_differences(column: str) -> None:
     values = SMOOTH.draw(2, 0, 3).tensors(dtype=torch.float64)
