@@ -26,8 +26,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         *("objectives", "kernels"),
     ),
     2: ("data", "models", "lensing", "light", "substructure", "instrument"),
-    3: ("scenes", "evaluation", "explain", "model_folder"),
-    4: ("training", "simulation", "inference", "zoo"),
+    3: ("scenes", "evaluation", "explain", "model_folder", "trust"),
+    4: ("training", "simulation", "inference", "zoo", "limits"),
     5: ("report", "benchmark", "audit", "app"),
     6: ("cli",),
 }

@@ -1,0 +1,195 @@
+"""A pool of rendered lenses, observed anew each time: training where rendering binds.
+
+Rendering a lens with hundreds of subhalos costs a hundred times what its noise does. A pool holds
+noiseless images, made once by ``darkarcs simulate SCENE --noiseless --num 50000 --out POOL.h5``;
+as a stream, ``pool:POOL.h5``, each pass shows them in a new order and under new noise. The lenses
+are as many as the pool holds, so a model can learn them by heart: validation, on fresh lenses,
+shows it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from darkarcs.data import store
+from darkarcs.data.lens_images import LensImages
+from darkarcs.data.streams import LensStream
+from darkarcs.errors import ConfigurationError, DataError
+from darkarcs.scenes import LensParameters
+from darkarcs.seeding import numpy_generator, torch_generator
+from darkarcs.simulation.simulate import manifest_of, request_of
+from darkarcs.simulation.uri import SceneStream
+
+
+def open_pool(uri: str) -> PooledLenses:
+    """Open a ``pool:`` URI; `darkarcs.data.streams.open_stream` finds this function.
+
+    Parameters
+    ----------
+    uri : str
+        ``pool:FILE.h5?seed=0``: noiseless lenses that ``darkarcs simulate`` wrote, and the seed
+        of order and noise.
+
+    Returns
+    -------
+    PooledLenses
+        Without end.
+
+    Raises
+    ------
+    ConfigurationError
+        If an option does not exist.
+    DataError
+        If the file is no store.
+    """
+    path, _, query = uri.removeprefix("pool:").partition("?")
+    options = dict(parse_qsl(query))
+    seed = options.pop("seed", "0")
+    if options or not seed.isdecimal():
+        raise ConfigurationError(f"{uri}: must read pool:FILE.h5 or pool:FILE.h5?seed=NUMBER")
+    return PooledLenses(store.load(path), path, int(seed))
+
+
+class PooledLenses(LensStream):
+    """Noiseless lenses of one file, in a new order and under new noise in each pass.
+
+    Image i of the stream is lens ``order[i % len(pool)]`` of pass ``i // len(pool)``. Its noise
+    comes from a stream that the batch's start and size address, so a resumed run sees what an
+    uninterrupted one would.
+
+    Parameters
+    ----------
+    lenses : LensImages
+        Noiseless, of the training part, as ``darkarcs simulate --noiseless`` wrote them.
+    path : str
+        Their file, for messages.
+    seed : int
+        Of order and noise.
+
+    Raises
+    ------
+    DataError
+        If the lenses were not simulated, are not noiseless or are not of the training part.
+    """
+
+    def __init__(self, lenses: LensImages, path: str, seed: int) -> None:
+        try:
+            request = request_of(lenses.manifest)
+        except ConfigurationError as error:
+            raise DataError(f"{path}: no pool of lenses: {error}") from None
+        if not request.noiseless or request.part != "train":
+            raise DataError(
+                f"{path}: a pool holds noiseless lenses of the training part: make it by "
+                f"darkarcs simulate {request.scene.name} --noiseless --num 50000 --out POOL.h5"
+            )
+        if lenses.labels is None or not len(lenses):
+            raise DataError(f"{path}: holds no labelled lenses")
+        self.request = request.model_copy(update={"noiseless": False, "num": None, "start": 0})
+        self.class_names = request.scene.class_names
+        self.pixel_scale: float | None = request.scene.instrument.pixel_scale
+        self.identity = f"pool/{lenses.content_hash}/{seed}"
+        self.manifest: dict[str, Any] = {
+            **manifest_of(self.request),
+            "pool": {"content_hash": lenses.content_hash, "num": len(lenses), "seed": seed},
+        }
+        self.seed = seed
+        self.lenses = lenses
+        self._pass = -1
+        self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def batch(
+        self, start: int, count: int, device: Any
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Observe training images; see `LensStream.batch`.
+
+        Parameters
+        ----------
+        start, count : int
+            Which.
+        device : torch.device or str
+            Where the noise is drawn.
+
+        Returns
+        -------
+        images : ndarray of float32, shape (count, C, H, W)
+            As a data set stores them.
+        labels : ndarray of int64, shape (count,)
+            Index into the class names.
+        """
+        rows = self.rows(start, count)
+        assert self.lenses.labels is not None
+        labels = self.lenses.labels[rows]
+        noiseless = torch.from_numpy(self.lenses.images[rows]).to(device)
+        generator = torch_generator(self.seed, "pool", "noise", start, count, device=device)
+        scene = self.request.scene
+        images = scene.observe(noiseless, self._parameters(rows, labels), generator)
+        return images.cpu().numpy(), labels
+
+    def rows(self, start: int, count: int) -> NDArray[np.int64]:
+        """Tell which lenses of the pool are shown.
+
+        Parameters
+        ----------
+        start, count : int
+            Of the stream.
+
+        Returns
+        -------
+        ndarray of int64, shape (count,)
+            Rows of the pool.
+        """
+        index = np.arange(start, start + count)
+        passes, place = np.divmod(index, len(self.lenses))
+        rows = np.empty(count, dtype=np.int64)
+        for number in np.unique(passes):
+            chosen = passes == number
+            rows[chosen] = self._order_of(int(number))[place[chosen]]
+        return rows
+
+    def images(self, part: Literal["train", "validation", "test"], num: int) -> LensImages:
+        """Make the first images of a part, all fresh; see `LensStream.images`.
+
+        Parameters
+        ----------
+        part : {"train", "validation", "test"}
+            Which.
+        num : int
+            How many.
+
+        Returns
+        -------
+        LensImages
+            With every parameter in the metadata.
+        """
+        return SceneStream(self.request).images(part, num)
+
+    def _order_of(self, number: int) -> NDArray[np.int64]:
+        if number != self._pass:
+            random = numpy_generator(self.seed, "pool", "order", number)
+            self._pass, self._order = number, random.permutation(len(self.lenses))
+        return self._order
+
+    def _parameters(self, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> LensParameters:
+        """What an observation asks for: the columns of the noise."""
+        columns = {
+            name: values[rows]
+            for name, values in self.lenses.metadata.items()
+            if name.startswith("noise.")
+        }
+        return LensParameters(
+            scene=self.request.scene.identity,
+            seed=self.seed,
+            part="train",
+            indices=rows,
+            labels=labels,
+            class_names=self.class_names,
+            groups=np.empty(0, dtype=str),
+            columns=columns,
+            masses={},
+            fields={},
+        )
