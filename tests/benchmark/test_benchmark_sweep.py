@@ -72,6 +72,15 @@ def test_finished_runs_are_kept_and_the_test_split_is_logged(files: Path) -> Non
     assert len(log) == 1 + len(second)
 
 
+def test_the_first_seed_may_tune_for_all(files: Path) -> None:
+    changed = {"tuned_with": "first seed", "seeds": (0, 1), "arms": {"none": SWEEP["arms"]["none"]}}
+    sweep = load_sweep(files / "sweep.yaml").model_copy(update=changed)
+    first, second = run_sweep(sweep, str(files / "rings.h5"), files / "runs")
+    assert first.learning_rate == second.learning_rate
+    tried = [len(list((files / "runs" / "none").glob(f"*-seed-{s}/rate-*"))) for s in (0, 1)]
+    assert tried == [2, 1]
+
+
 def test_unknown_key_is_named(files: Path) -> None:
     (files / "sweep.yaml").write_text(yaml.safe_dump({**SWEEP, "seed": 3}), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="unknown key 'seed'"):

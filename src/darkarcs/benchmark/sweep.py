@@ -55,6 +55,9 @@ class Sweep(Configuration):
     learning_rates : tuple of float
         Each arm is trained with every one, and its own validation images choose; empty for the
         recipe's.
+    tuned_with : {"every seed", "first seed"}
+        Whether each seed chooses its learning rate, or the first one for all; the choice is
+        made anew for each number of labels.
     measured_on : {"development", "test"}
         ``development``: the validation split of the whole set less the images that the run
         itself has. A screen that chooses arms must use it; each look at ``test`` is logged.
@@ -70,6 +73,7 @@ class Sweep(Configuration):
     seeds: tuple[int, ...] = (0,)
     num_per_class: tuple[int, ...] = ()
     learning_rates: tuple[float, ...] = ()
+    tuned_with: Literal["every seed", "first seed"] = "every seed"
     measured_on: Literal["development", "test"] = "development"
 
 
@@ -141,13 +145,19 @@ def run_sweep(
     rows = []
     for labels in sweep.num_per_class or (None,):
         epochs = _epochs(sweep, images, labels, overrides)
+        chosen: dict[str, float] = {}
         for seed in sweep.seeds:
             for arm in sweep.arms:
                 if progress is not None:
                     progress(f"{arm}, {labels or 'all'} labels, seed {seed}")
                 folder = out / arm / f"labels-{labels or 'all'}-seed-{seed}"
                 recipe = _recipe(sweep, arm, labels, seed, (*overrides, *epochs[arm]))
-                model = _best_of_rates(sweep, recipe, data_uri, folder, device)
+                rates = sweep.learning_rates or (recipe.training.learning_rate,)
+                if arm in chosen:
+                    rates = (chosen[arm],)
+                model, rate = _best_of_rates(rates, recipe, data_uri, folder, device)
+                if sweep.tuned_with == "first seed":
+                    chosen[arm] = rate
                 rows.append(_measure(sweep, arm, labels, seed, model, images, results))
                 logger.info("%s: AUC %.4f on %s", folder, rows[-1].auc, sweep.measured_on)
     if target is not None:
@@ -186,10 +196,12 @@ def _epochs(
     }
 
 
-def _best_of_rates(sweep: Sweep, recipe: Recipe, data_uri: str, folder: Path, device: str) -> Path:
+def _best_of_rates(
+    rates: tuple[float, ...], recipe: Recipe, data_uri: str, folder: Path, device: str
+) -> tuple[Path, float]:
     """Train with each learning rate; the run's own validation images choose."""
-    runs: list[tuple[float, float, Path]] = []
-    for rate in sweep.learning_rates or (recipe.training.learning_rate,):
+    runs: list[tuple[float, float, Path, float]] = []
+    for rate in rates:
         run = folder / f"rate-{rate:g}"
         if not (run / "model" / "model.json").exists():
             values = recipe.model_dump(mode="json")
@@ -198,8 +210,8 @@ def _best_of_rates(sweep: Sweep, recipe: Recipe, data_uri: str, folder: Path, de
             train(Recipe.parse(values, recipe.name), data_uri, run, resume=begun, device=device)
         curve: list[dict[str, Any]] = read_description(run / "model").provenance["learning_curve"]
         best = max((point["validation_auc"], -point["validation_loss"]) for point in curve)
-        runs.append((*best, run / "model"))
-    return max(runs)[2]
+        runs.append((*best, run / "model", rate))
+    return max(runs)[2:]
 
 
 def _measure(
