@@ -81,6 +81,21 @@ def test_the_first_seed_may_tune_for_all(files: Path) -> None:
     assert tried == [2, 1]
 
 
+def test_an_arm_may_be_taught_by_the_one_before(files: Path) -> None:
+    taught = ["objective.kind=distillation", "teacher.models=[{model:plain}]"]
+    recipe = {**RECIPE, "objective": {"kind": "classification"}}
+    (files / "base.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    values = {"arms": {"plain": (), "taught": tuple(taught)}, "learning_rates": (1e-3,)}
+    sweep = load_sweep(files / "sweep.yaml").model_copy(update=values)
+    plain, student = run_sweep(sweep, str(files / "rings.h5"), files / "runs")
+    # the teacher, as large as the student, sees each image too
+    assert student.images_seen == pytest.approx(plain.images_seen / 2, abs=16)
+    assert str(files / "runs" / "plain") in student.recipe["teacher"]["models"][0]
+    wrong = sweep.model_copy(update={"arms": {"taught": tuple(taught)}})
+    with pytest.raises(ConfigurationError, match="no such arm before it"):
+        run_sweep(wrong, str(files / "rings.h5"), files / "others")
+
+
 def test_unknown_key_is_named(files: Path) -> None:
     (files / "sweep.yaml").write_text(yaml.safe_dump({**SWEEP, "seed": 3}), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="unknown key 'seed'"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +46,8 @@ class Sweep(Configuration):
     common : tuple of str
         Overrides of every arm, each ``a.b=c``.
     arms : dict of str to tuple of str
-        Overrides of each arm; the first arm is the plain one.
+        Overrides of each arm; the first arm is the plain one. ``{model:ARM}`` stands for the
+        model folder of an arm before it, with the same labels and seed.
     budget_images : int
         Images that the plain arm sees; every arm spends as many token-forwards, teachers and
         decoders included.
@@ -144,56 +147,87 @@ def run_sweep(
     images = data.open(data_uri)
     rows = []
     for labels in sweep.num_per_class or (None,):
-        epochs = _epochs(sweep, images, labels, overrides)
-        chosen: dict[str, float] = {}
+        lengths: dict[str, tuple[str, ...]] = {}
+        tuned: dict[str, float] = {}
         for seed in sweep.seeds:
+            models: dict[str, Path] = {}
             for arm in sweep.arms:
                 if progress is not None:
                     progress(f"{arm}, {labels or 'all'} labels, seed {seed}")
                 folder = out / arm / f"labels-{labels or 'all'}-seed-{seed}"
-                recipe = _recipe(sweep, arm, labels, seed, (*overrides, *epochs[arm]))
+                run = _Run(sweep, arm, labels, seed, overrides, models)
+                if arm not in lengths:
+                    lengths[arm] = _epochs(run, images)
+                recipe = run.recipe(lengths[arm])
                 rates = sweep.learning_rates or (recipe.training.learning_rate,)
-                if arm in chosen:
-                    rates = (chosen[arm],)
-                model, rate = _best_of_rates(rates, recipe, data_uri, folder, device)
+                if arm in tuned:
+                    rates = (tuned[arm],)
+                models[arm], rate = _best_of_rates(rates, recipe, data_uri, folder, device)
                 if sweep.tuned_with == "first seed":
-                    chosen[arm] = rate
-                rows.append(_measure(sweep, arm, labels, seed, model, images, results))
+                    tuned[arm] = rate
+                rows.append(_measure(sweep, arm, labels, seed, models[arm], images, results))
                 logger.info("%s: AUC %.4f on %s", folder, rows[-1].auc, sweep.measured_on)
     if target is not None:
         write_sweep(rows, sweep.model_dump(mode="json"), images.content_hash, target)
     return rows
 
 
-def _recipe(
-    sweep: Sweep, arm: str, labels: int | None, seed: int, overrides: tuple[str, ...]
-) -> Recipe:
-    few = () if labels is None else (f"split.num_per_class={labels}", f"split.subset_seed={seed}")
-    named = (f"name={sweep.name}-{arm}", f"seed={seed}")
-    return load_recipe(sweep.recipe, [*sweep.common, *sweep.arms[arm], *named, *few, *overrides])
+@dataclass(frozen=True)
+class _Run:
+    """One arm, number of labels and seed."""
+
+    sweep: Sweep
+    arm: str
+    labels: int | None
+    seed: int
+    overrides: tuple[str, ...]
+    #: Model folders of the arms that came before, with the same labels and seed.
+    models: Mapping[str, Path]
+
+    def recipe(self, more: tuple[str, ...] = ()) -> Recipe:
+        few = (f"split.num_per_class={self.labels}", f"split.subset_seed={self.seed}")
+        named = (f"name={self.sweep.name}-{self.arm}", f"seed={self.seed}")
+        given = [*self.sweep.common, *self.sweep.arms[self.arm], *named]
+        given += [*(few if self.labels is not None else ()), *self.overrides, *more]
+        return load_recipe(self.sweep.recipe, [self._filled(text) for text in given])
+
+    def _filled(self, override: str) -> str:
+        def folder(match: re.Match[str]) -> str:
+            if match[1] not in self.models:
+                raise ConfigurationError(
+                    f"{self.sweep.name}: {match[0]} in arm '{self.arm}': no such arm before it"
+                )
+            return str(self.models[match[1]])
+
+        return _MODEL_OF_ARM.sub(folder, override)
+
+    def first(self) -> _Run:
+        """The plain arm."""
+        return replace(self, arm=next(iter(self.sweep.arms)))
 
 
-def _epochs(
-    sweep: Sweep, images: LensImages, labels: int | None, overrides: tuple[str, ...]
-) -> dict[str, tuple[str, ...]]:
-    """Epochs with which each arm spends what the plain one does."""
-    costs, lengths = {}, {}
-    for arm in sweep.arms:
-        recipe = _recipe(sweep, arm, labels, sweep.seeds[0], overrides)
-        prepared = prepare(images, recipe)
-        size = min(recipe.training.batch_size, len(prepared.train_images))
-        lengths[arm] = len(prepared.train_images) // size * size
-        costs[arm] = token_forwards_per_image(recipe, prepared)
-    budget = sweep.budget_images * costs[next(iter(sweep.arms))]
-    if not budget:  # models without tokens: as many images
-        return {
-            arm: (f"training.epochs={max(1, round(sweep.budget_images / length))}",)
-            for arm, length in lengths.items()
-        }
-    return {
-        arm: (f"training.epochs={max(1, round(budget / costs[arm] / lengths[arm]))}",)
-        for arm in sweep.arms
-    }
+#: What stands for the model folder of another arm, as in ``teacher.models=[{model:plain}]``.
+_MODEL_OF_ARM = re.compile(r"\{model:([^}]+)\}")
+
+
+def _epochs(run: _Run, images: LensImages) -> tuple[str, ...]:
+    """Epochs with which an arm spends what the plain one does."""
+    cost, _ = _cost_and_length(run.first().recipe(), images)
+    budget = cost * run.sweep.budget_images
+    more: tuple[str, ...] = ()
+    for _ in range(2):  # the share of stored answers depends on the number of epochs
+        cost, length = _cost_and_length(run.recipe(more), images)
+        # models without tokens: as many images
+        seen = budget / cost if cost else run.sweep.budget_images
+        more = (f"training.epochs={max(1, round(seen / length))}",)
+    return more
+
+
+def _cost_and_length(recipe: Recipe, images: LensImages) -> tuple[float, int]:
+    prepared = prepare(images, recipe)
+    size = min(recipe.training.batch_size, len(prepared.train_images))
+    length = len(prepared.train_images) // size * size
+    return token_forwards_per_image(recipe, prepared), length
 
 
 def _best_of_rates(
