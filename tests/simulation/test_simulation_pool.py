@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from darkarcs.data.augmentation import apply_dihedral
 from darkarcs.data.streams import open_stream
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.simulation import parse_uri, simulate, simulate_to_store
@@ -31,11 +32,28 @@ def pool(pool_file: Path) -> PooledLenses:
 
 
 def test_a_pass_shows_each_lens_once_and_the_next_in_another_order(pool: PooledLenses) -> None:
-    first, second = pool.rows(0, 20), pool.rows(20, 20)
+    (first, turns), (second, others) = pool.rows(0, 20), pool.rows(20, 20)
     assert sorted(first) == sorted(second) == list(range(20))
     assert first.tolist() != second.tolist()
-    across = pool.rows(15, 10)
+    assert turns.tolist() != others.tolist()
+    across, turned = pool.rows(15, 10)
     assert across.tolist() == [*first[15:], *second[:5]]
+    assert turned.tolist() == [*turns[15:], *others[:5]]
+
+
+def test_pairs_stay_together_and_are_turned_alike(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.h5"
+    simulate_to_store(parse_uri(SCENE.format(num=12) + "&noiseless=1&paired=1"), path)
+    pairs = open_stream(f"pool:{path}")
+    assert isinstance(pairs, PooledLenses)
+    rows, turns = pairs.rows(0, 24)
+    assert (rows[1::2] == rows[::2] + 1).all()
+    assert (rows[::2] % 2 == 0).all()
+    assert (turns[1::2] == turns[::2]).all()
+    assert set(turns[::2]) > {turns[0]}
+    simulate_to_store(parse_uri(SCENE.format(num=3) + "&noiseless=1&paired=1"), tmp_path / "odd.h5")
+    with pytest.raises(DataError, match="within a pair"):
+        open_stream(f"pool:{tmp_path / 'odd.h5'}")
 
 
 def test_noise_is_fresh_in_each_pass_and_has_the_instruments_variance(pool: PooledLenses) -> None:
@@ -43,9 +61,13 @@ def test_noise_is_fresh_in_each_pass_and_has_the_instruments_variance(pool: Pool
     residuals = []
     for number in range(12):
         images, labels = pool.batch(20 * number, 20, "cpu")
-        rows = pool.rows(20 * number, 20)
+        rows, turns = pool.rows(20 * number, 20)
         assert (labels == pool.lenses.labels[rows]).all()
-        residuals.append((images - pool.lenses.images[rows])[np.argsort(rows)])
+        turned = apply_dihedral(torch.from_numpy(pool.lenses.images[rows]), torch.from_numpy(turns))
+        # bits 0 and 1 undo themselves, 2 too, but the order is turned round with it
+        undone = turns ^ np.where((turns & 4 > 0) & ((turns & 3 == 1) | (turns & 3 == 2)), 3, 0)
+        noise = torch.from_numpy(images) - turned
+        residuals.append(apply_dihedral(noise, torch.from_numpy(undone)).numpy()[np.argsort(rows)])
     truth = simulate(parse_uri(SCENE.format(num=20) + "&noiseless=1"))
     parameters = scene.draw(3, 0, 20)
     variance = scene.noise_variance(torch.from_numpy(truth.images), parameters).numpy()

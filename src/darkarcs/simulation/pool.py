@@ -2,9 +2,13 @@
 
 Rendering a lens with hundreds of subhalos costs a hundred times what its noise does. A pool holds
 noiseless images, made once by ``darkarcs simulate SCENE --noiseless --num 50000 --out POOL.h5``;
-as a stream, ``pool:POOL.h5``, each pass shows them in a new order and under new noise. The lenses
-are as many as the pool holds, so a model can learn them by heart: validation, on fresh lenses,
-shows it.
+as a stream, ``pool:POOL.h5``, each pass shows them in a new order, turned or mirrored anew and
+under new noise. The lenses are as many as the pool holds, so a model can learn them by heart:
+validation, on fresh lenses, shows it.
+
+In a pool of pairs (``--paired``) a lens with substructure comes right after the same lens without,
+turned alike, each under its own noise. What tells the two apart is then not drowned in what tells
+lenses apart; switch off ``augmentation.dihedral``, which would turn them differently.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from darkarcs.data import store
+from darkarcs.data.augmentation import apply_dihedral
 from darkarcs.data.lens_images import LensImages
 from darkarcs.data.streams import LensStream
 from darkarcs.errors import ConfigurationError, DataError
@@ -56,11 +61,11 @@ def open_pool(uri: str) -> PooledLenses:
 
 
 class PooledLenses(LensStream):
-    """Noiseless lenses of one file, in a new order and under new noise in each pass.
+    """Noiseless lenses of one file: in each pass a new order, new orientations and new noise.
 
-    Image i of the stream is lens ``order[i % len(pool)]`` of pass ``i // len(pool)``. Its noise
-    comes from a stream that the batch's start and size address, so a resumed run sees what an
-    uninterrupted one would.
+    Image i of the stream is lens ``order[i % len(pool)]`` of pass ``i // len(pool)``; pairs stay
+    together. Its noise comes from a stream that the batch's start and size address, so a resumed
+    run sees what an uninterrupted one would.
 
     Parameters
     ----------
@@ -74,7 +79,8 @@ class PooledLenses(LensStream):
     Raises
     ------
     DataError
-        If the lenses were not simulated, are not noiseless or are not of the training part.
+        If the lenses were not simulated, are not noiseless, are not of the training part or
+        hold half a pair.
     """
 
     def __init__(self, lenses: LensImages, path: str, seed: int) -> None:
@@ -89,6 +95,10 @@ class PooledLenses(LensStream):
             )
         if lenses.labels is None or not len(lenses):
             raise DataError(f"{path}: holds no labelled lenses")
+        #: Images that stay together.
+        self.together = len(request.scene.class_names) if request.paired else 1
+        if request.start % self.together or len(lenses) % self.together:
+            raise DataError(f"{path}: begins or ends within a pair; let --num be a multiple of 2")
         self.request = request.model_copy(update={"noiseless": False, "num": None, "start": 0})
         self.class_names = request.scene.class_names
         self.pixel_scale: float | None = request.scene.instrument.pixel_scale
@@ -101,6 +111,7 @@ class PooledLenses(LensStream):
         self.lenses = lenses
         self._pass = -1
         self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._turns: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     def batch(
         self, start: int, count: int, device: Any
@@ -121,17 +132,18 @@ class PooledLenses(LensStream):
         labels : ndarray of int64, shape (count,)
             Index into the class names.
         """
-        rows = self.rows(start, count)
+        rows, turns = self.rows(start, count)
         assert self.lenses.labels is not None
         labels = self.lenses.labels[rows]
         noiseless = torch.from_numpy(self.lenses.images[rows]).to(device)
+        noiseless = apply_dihedral(noiseless, torch.from_numpy(turns))
         generator = torch_generator(self.seed, "pool", "noise", start, count, device=device)
         scene = self.request.scene
         images = scene.observe(noiseless, self._parameters(rows, labels), generator)
         return images.cpu().numpy(), labels
 
-    def rows(self, start: int, count: int) -> NDArray[np.int64]:
-        """Tell which lenses of the pool are shown.
+    def rows(self, start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Tell which lenses of the pool are shown, and how they are turned.
 
         Parameters
         ----------
@@ -140,16 +152,18 @@ class PooledLenses(LensStream):
 
         Returns
         -------
-        ndarray of int64, shape (count,)
-            Rows of the pool.
+        rows : ndarray of int64, shape (count,)
+            Of the pool.
+        turns : ndarray of int64, shape (count,)
+            Elements of the dihedral group; see `darkarcs.data.augmentation.apply_dihedral`.
         """
-        index = np.arange(start, start + count)
-        passes, place = np.divmod(index, len(self.lenses))
-        rows = np.empty(count, dtype=np.int64)
+        passes, place = np.divmod(np.arange(start, start + count), len(self.lenses))
+        rows, turns = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
         for number in np.unique(passes):
             chosen = passes == number
-            rows[chosen] = self._order_of(int(number))[place[chosen]]
-        return rows
+            self._go_to(int(number))
+            rows[chosen], turns[chosen] = self._order[place[chosen]], self._turns[place[chosen]]
+        return rows, turns
 
     def images(self, part: Literal["train", "validation", "test"], num: int) -> LensImages:
         """Make the first images of a part, all fresh; see `LensStream.images`.
@@ -168,11 +182,17 @@ class PooledLenses(LensStream):
         """
         return SceneStream(self.request).images(part, num)
 
-    def _order_of(self, number: int) -> NDArray[np.int64]:
-        if number != self._pass:
-            random = numpy_generator(self.seed, "pool", "order", number)
-            self._pass, self._order = number, random.permutation(len(self.lenses))
-        return self._order
+    def _go_to(self, number: int) -> None:
+        """Draw order and orientations of a pass."""
+        if number == self._pass:
+            return
+        random = numpy_generator(self.seed, "pool", "order", number)
+        groups = random.permutation(len(self.lenses) // self.together)
+        within = np.arange(self.together)
+        self._order = (groups[:, None] * self.together + within).ravel()
+        elements = 8 if self.lenses.images.shape[-1] == self.lenses.images.shape[-2] else 4
+        self._turns = np.repeat(random.integers(elements, size=len(groups)), self.together)
+        self._pass = number
 
     def _parameters(self, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> LensParameters:
         """What an observation asks for: the columns of the noise."""
