@@ -35,7 +35,7 @@ def test_a_pass_shows_each_lens_once_and_the_next_in_another_order(pool: PooledL
     (first, turns), (second, others) = pool.rows(0, 20), pool.rows(20, 20)
     assert sorted(first) == sorted(second) == list(range(20))
     assert first.tolist() != second.tolist()
-    assert turns.tolist() != others.tolist()
+    assert not turns.any()
     across, turned = pool.rows(15, 10)
     assert across.tolist() == [*first[15:], *second[:5]]
     assert turned.tolist() == [*turns[15:], *others[:5]]
@@ -56,19 +56,25 @@ def test_pairs_stay_together_and_are_turned_alike(tmp_path: Path) -> None:
         open_stream(f"pool:{tmp_path / 'odd.h5'}")
 
 
-def test_noise_is_fresh_in_each_pass_and_has_the_instruments_variance(pool: PooledLenses) -> None:
-    scene = pool.request.scene
+@pytest.mark.parametrize("factor", [1.0, 25.0])
+def test_noise_is_fresh_in_each_pass_and_has_the_variance_asked_for(
+    pool_file: Path, factor: float
+) -> None:
+    change = f"noise.exposure_factor={factor}"
+    pool = open_stream(f"pool:{pool_file}?{change}")
+    assert isinstance(pool, PooledLenses)
     residuals = []
     for number in range(12):
         images, labels = pool.batch(20 * number, 20, "cpu")
         rows, turns = pool.rows(20 * number, 20)
-        assert (labels == pool.lenses.labels[rows]).all()
-        turned = apply_dihedral(torch.from_numpy(pool.lenses.images[rows]), torch.from_numpy(turns))
+        assert (labels == pool.pool.labels[rows]).all()
+        turned = apply_dihedral(torch.from_numpy(pool.pool.images[rows]), torch.from_numpy(turns))
         # bits 0 and 1 undo themselves, 2 too, but the order is turned round with it
         undone = turns ^ np.where((turns & 4 > 0) & ((turns & 3 == 1) | (turns & 3 == 2)), 3, 0)
         noise = torch.from_numpy(images) - turned
         residuals.append(apply_dihedral(noise, torch.from_numpy(undone)).numpy()[np.argsort(rows)])
     truth = simulate(parse_uri(SCENE.format(num=20) + "&noiseless=1"))
+    scene = parse_uri(SCENE.format(num=20) + f"&{change}").scene
     parameters = scene.draw(3, 0, 20)
     variance = scene.noise_variance(torch.from_numpy(truth.images), parameters).numpy()
     ratio = np.var(np.stack(residuals), axis=0) / variance * 12 / 11
@@ -91,7 +97,7 @@ def test_a_batch_does_not_depend_on_what_came_before(pool: PooledLenses, pool_fi
 def test_validation_is_of_fresh_noisy_lenses(pool: PooledLenses) -> None:
     validation = pool.images("validation", 4)
     assert validation.class_names == pool.class_names
-    assert not set(validation.metadata["identity"]) & set(pool.lenses.metadata["identity"])
+    assert not set(validation.metadata["identity"]) & set(pool.pool.metadata["identity"])
     assert (validation.images < 0).any()
 
 
@@ -104,12 +110,24 @@ def test_only_noiseless_training_lenses_make_a_pool(tmp_path: Path, change: str)
 
 
 def test_wrong_options_are_named(pool_file: Path) -> None:
-    with pytest.raises(ConfigurationError, match="must read pool:FILE"):
-        open_stream(f"pool:{pool_file}?sed=1")
-    with pytest.raises(ConfigurationError, match="must read pool:FILE"):
-        open_stream(f"pool:{pool_file}?seed=-1")
+    for wrong, message in (
+        ("sed=1", "no option 'sed'"),
+        ("seed=-1", "seed must be a whole number"),
+        ("noise.exposure=3", "unknown key"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            open_stream(f"pool:{pool_file}?{wrong}")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nothing\.h5"):
         open_stream(f"pool:{tmp_path / 'nothing.h5'}")
+
+
+def test_lenses_come_with_their_tables(pool: PooledLenses) -> None:
+    lenses = pool.lenses(20, 6, "cpu")
+    images, labels = pool.batch(20, 6, "cpu")
+    rows, _ = pool.rows(20, 6)
+    assert (lenses.images == images).all()
+    assert (lenses.labels == labels).all()
+    assert (lenses.metadata["index"] == rows).all()

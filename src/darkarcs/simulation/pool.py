@@ -2,17 +2,19 @@
 
 Rendering a lens with hundreds of subhalos costs a hundred times what its noise does. A pool holds
 noiseless images, made once by ``darkarcs simulate SCENE --noiseless --num 50000 --out POOL.h5``;
-as a stream, ``pool:POOL.h5``, each pass shows them in a new order, turned or mirrored anew and
-under new noise. The lenses are as many as the pool holds, so a model can learn them by heart:
-validation, on fresh lenses, shows it.
+as a stream, ``pool:POOL.h5``, each pass shows them in a new order and under new noise. The lenses
+are as many as the pool holds, so a model can learn them by heart: validation, on fresh lenses,
+shows it.
 
 In a pool of pairs (``--paired``) a lens with substructure comes right after the same lens without,
-turned alike, each under its own noise. What tells the two apart is then not drowned in what tells
-lenses apart; switch off ``augmentation.dihedral``, which would turn them differently.
+turned and mirrored alike, each under its own noise. What tells the two apart is then not drowned
+in what tells lenses apart; switch off ``augmentation.dihedral``, which would turn them differently.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -20,12 +22,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from darkarcs.configuration import apply_overrides
 from darkarcs.data import store
 from darkarcs.data.augmentation import apply_dihedral
 from darkarcs.data.lens_images import LensImages
 from darkarcs.data.streams import LensStream
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.scenes import LensParameters
+from darkarcs.scenes.priors import draw_columns
+from darkarcs.scenes.streams import Streams
 from darkarcs.seeding import numpy_generator, torch_generator
 from darkarcs.simulation.simulate import manifest_of, request_of
 from darkarcs.simulation.uri import SceneStream
@@ -37,8 +42,9 @@ def open_pool(uri: str) -> PooledLenses:
     Parameters
     ----------
     uri : str
-        ``pool:FILE.h5?seed=0``: noiseless lenses that ``darkarcs simulate`` wrote, and the seed
-        of order and noise.
+        ``pool:FILE.h5?seed=0&noise.exposure_factor=100``: noiseless lenses that ``darkarcs
+        simulate`` wrote, the seed of order and noise, and changes of the scene's noise: a
+        training may begin with deep images.
 
     Returns
     -------
@@ -53,19 +59,25 @@ def open_pool(uri: str) -> PooledLenses:
         If the file is no store.
     """
     path, _, query = uri.removeprefix("pool:").partition("?")
-    options = dict(parse_qsl(query))
-    seed = options.pop("seed", "0")
-    if options or not seed.isdecimal():
-        raise ConfigurationError(f"{uri}: must read pool:FILE.h5 or pool:FILE.h5?seed=NUMBER")
-    return PooledLenses(store.load(path), path, int(seed))
+    seed, changes = "0", []
+    for key, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
+        if key == "seed":
+            seed = value
+        elif key.startswith("noise."):
+            changes.append(f"{key}={value}")
+        else:
+            raise ConfigurationError(f"{uri}: no option '{key}': there are seed and noise.KEY")
+    if not seed.isdecimal():
+        raise ConfigurationError(f"{uri}: seed must be a whole number")
+    return PooledLenses(store.load(path), path, int(seed), changes)
 
 
 class PooledLenses(LensStream):
-    """Noiseless lenses of one file: in each pass a new order, new orientations and new noise.
+    """Noiseless lenses of one file: in each pass a new order and new noise.
 
     Image i of the stream is lens ``order[i % len(pool)]`` of pass ``i // len(pool)``; pairs stay
-    together. Its noise comes from a stream that the batch's start and size address, so a resumed
-    run sees what an uninterrupted one would.
+    together and are turned alike, each pass anew. Its noise comes from a stream that the batch's
+    start and size address, so a resumed run sees what an uninterrupted one would.
 
     Parameters
     ----------
@@ -75,15 +87,21 @@ class PooledLenses(LensStream):
         Their file, for messages.
     seed : int
         Of order and noise.
+    changes : sequence of str
+        Of the scene's noise, each ``noise.key=value``.
 
     Raises
     ------
+    ConfigurationError
+        If the noise has no such key.
     DataError
         If the lenses were not simulated, are not noiseless, are not of the training part or
         hold half a pair.
     """
 
-    def __init__(self, lenses: LensImages, path: str, seed: int) -> None:
+    def __init__(
+        self, lenses: LensImages, path: str, seed: int, changes: Sequence[str] = ()
+    ) -> None:
         try:
             request = request_of(lenses.manifest)
         except ConfigurationError as error:
@@ -99,16 +117,19 @@ class PooledLenses(LensStream):
         self.together = len(request.scene.class_names) if request.paired else 1
         if request.start % self.together or len(lenses) % self.together:
             raise DataError(f"{path}: begins or ends within a pair; let --num be a multiple of 2")
-        self.request = request.model_copy(update={"noiseless": False, "num": None, "start": 0})
+        scene = apply_overrides(lenses.manifest["scene"], changes)
+        whole = request_of({**lenses.manifest, "scene": scene})
+        self.request = whole.model_copy(update={"noiseless": False, "num": None, "start": 0})
         self.class_names = request.scene.class_names
         self.pixel_scale: float | None = request.scene.instrument.pixel_scale
-        self.identity = f"pool/{lenses.content_hash}/{seed}"
+        noise = f"/{'&'.join(changes)}" if changes else ""
+        self.identity = f"pool/{lenses.content_hash}/{seed}{noise}"
         self.manifest: dict[str, Any] = {
             **manifest_of(self.request),
             "pool": {"content_hash": lenses.content_hash, "num": len(lenses), "seed": seed},
         }
         self.seed = seed
-        self.lenses = lenses
+        self.pool = lenses
         self._pass = -1
         self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._turns: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -133,14 +154,40 @@ class PooledLenses(LensStream):
             Index into the class names.
         """
         rows, turns = self.rows(start, count)
-        assert self.lenses.labels is not None
-        labels = self.lenses.labels[rows]
-        noiseless = torch.from_numpy(self.lenses.images[rows]).to(device)
-        noiseless = apply_dihedral(noiseless, torch.from_numpy(turns))
+        assert self.pool.labels is not None
+        labels = self.pool.labels[rows]
+        noiseless = torch.from_numpy(self.pool.images[rows]).to(device)
+        if self.together > 1:
+            noiseless = apply_dihedral(noiseless, torch.from_numpy(turns))
         generator = torch_generator(self.seed, "pool", "noise", start, count, device=device)
         scene = self.request.scene
-        images = scene.observe(noiseless, self._parameters(rows, labels), generator)
+        images = scene.observe(noiseless, self._parameters(start, labels), generator)
         return images.cpu().numpy(), labels
+
+    def lenses(self, start: int, count: int, device: Any) -> LensImages:
+        """Observe the same images as `batch`, with metadata and lists; see `LensStream.lenses`.
+
+        Parameters
+        ----------
+        start, count : int
+            Which.
+        device : torch.device or str
+            Where the noise is drawn.
+
+        Returns
+        -------
+        LensImages
+            In memory; columns of the noise are those of the pool's file.
+
+        Raises
+        ------
+        DataError
+            For pairs, whose positions are not turned with them.
+        """
+        if self.together > 1:
+            raise DataError(f"{self.identity}: pairs are turned, and their tables are not")
+        images, _ = self.batch(start, count, device)
+        return replace(self.pool.select(self.rows(start, count)[0]), images=images)
 
     def rows(self, start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Tell which lenses of the pool are shown, and how they are turned.
@@ -155,9 +202,10 @@ class PooledLenses(LensStream):
         rows : ndarray of int64, shape (count,)
             Of the pool.
         turns : ndarray of int64, shape (count,)
-            Elements of the dihedral group; see `darkarcs.data.augmentation.apply_dihedral`.
+            Elements of the dihedral group, zero for lenses that are not in pairs; see
+            `darkarcs.data.augmentation.apply_dihedral`.
         """
-        passes, place = np.divmod(np.arange(start, start + count), len(self.lenses))
+        passes, place = np.divmod(np.arange(start, start + count), len(self.pool))
         rows, turns = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
         for number in np.unique(passes):
             chosen = passes == number
@@ -187,29 +235,32 @@ class PooledLenses(LensStream):
         if number == self._pass:
             return
         random = numpy_generator(self.seed, "pool", "order", number)
-        groups = random.permutation(len(self.lenses) // self.together)
+        groups = random.permutation(len(self.pool) // self.together)
         within = np.arange(self.together)
         self._order = (groups[:, None] * self.together + within).ravel()
-        elements = 8 if self.lenses.images.shape[-1] == self.lenses.images.shape[-2] else 4
+        elements = (
+            1
+            if self.together == 1
+            else 8
+            if self.pool.images.shape[-1] == self.pool.images.shape[-2]
+            else 4
+        )
         self._turns = np.repeat(random.integers(elements, size=len(groups)), self.together)
         self._pass = number
 
-    def _parameters(self, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> LensParameters:
-        """What an observation asks for: the columns of the noise."""
-        columns = {
-            name: values[rows]
-            for name, values in self.lenses.metadata.items()
-            if name.startswith("noise.")
-        }
+    def _parameters(self, start: int, labels: NDArray[np.int64]) -> LensParameters:
+        """What an observation asks for: the columns of the noise, drawn anew."""
+        shown = np.arange(start, start + len(labels))
+        streams = Streams(self.seed, ("pool", "exposure"))
         return LensParameters(
             scene=self.request.scene.identity,
             seed=self.seed,
             part="train",
-            indices=rows,
+            indices=shown,
             labels=labels,
             class_names=self.class_names,
             groups=np.empty(0, dtype=str),
-            columns=columns,
+            columns=draw_columns(self.request.scene.noise, "noise", streams, shown),
             masses={},
             fields={},
         )
