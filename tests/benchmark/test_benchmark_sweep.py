@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from darkarcs import data
-from darkarcs.benchmark.sweep import load_sweep, run_sweep
+from darkarcs.benchmark.sweep import run_sweep
 from darkarcs.benchmark.sweep_rows import summarize
+from darkarcs.benchmark.sweep_settings import load_sweep
 from darkarcs.errors import ConfigurationError, OutputExistsError
 from rings import ring_lenses
 

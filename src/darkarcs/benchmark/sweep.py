@@ -4,102 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from darkarcs import data
 from darkarcs.benchmark.sweep_rows import SweepRow, write_sweep
-from darkarcs.configuration import Configuration, read_yaml
+from darkarcs.benchmark.sweep_settings import DEVELOPMENT, Sweep, SweepRun
 from darkarcs.data import LensImages, SplitSettings, divide
 from darkarcs.errors import ConfigurationError, require_new
 from darkarcs.evaluation import evaluate_predictions
 from darkarcs.inference import Predictor
 from darkarcs.inference.filing import TEST_LOG, log_evaluation
 from darkarcs.model_folder import read_description
-from darkarcs.training import Recipe, load_recipe, train
+from darkarcs.training import Recipe, train
 from darkarcs.training.cost import token_forwards_per_image
 from darkarcs.training.preparation import prepare
 
 logger = logging.getLogger(__name__)
-
-#: Images that measure an arm without being looked at while it trains, and without the test split.
-DEVELOPMENT = "development"
-
-
-class Sweep(Configuration):
-    """A comparison of arms.
-
-    Attributes
-    ----------
-    schema_version : 1
-        Of these keys.
-    name, description : str
-        Name of the results; one line for people.
-    recipe : str
-        The base, relative to the sweep's file.
-    common : tuple of str
-        Overrides of every arm, each ``a.b=c``.
-    arms : dict of str to tuple of str
-        Overrides of each arm; the first arm is the plain one. ``{model:ARM}`` stands for the
-        model folder of an arm before it, with the same labels and seed.
-    budget_images : int
-        Images that the plain arm sees; every arm spends as many token-forwards, teachers and
-        decoders included.
-    seeds : tuple of int
-        Of weights, order, augmentation and the draw of labels.
-    num_per_class : tuple of int
-        Labels a class, those that select included; empty for all labels.
-    learning_rates : tuple of float
-        Each arm is trained with every one, and its own validation images choose; empty for the
-        recipe's.
-    tuned_with : {"every seed", "first seed"}
-        Whether each seed chooses its learning rate, or the first one for all; the choice is
-        made anew for each number of labels.
-    measured_on : {"development", "test"}
-        ``development``: the validation split of the whole set less the images that the run
-        itself has. A screen that chooses arms must use it; each look at ``test`` is logged.
-    """
-
-    schema_version: Literal[1] = 1
-    name: str
-    description: str = ""
-    recipe: str
-    common: tuple[str, ...] = ()
-    arms: dict[str, tuple[str, ...]] = Field(min_length=1)
-    budget_images: int = Field(gt=0)
-    seeds: tuple[int, ...] = (0,)
-    num_per_class: tuple[int, ...] = ()
-    learning_rates: tuple[float, ...] = ()
-    tuned_with: Literal["every seed", "first seed"] = "every seed"
-    measured_on: Literal["development", "test"] = "development"
-
-
-def load_sweep(path: Path) -> Sweep:
-    """Read a sweep.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A YAML file.
-
-    Returns
-    -------
-    Sweep
-        Its recipe as an absolute path.
-
-    Raises
-    ------
-    ConfigurationError
-        One line: which key is wrong.
-    """
-    sweep = Sweep.parse(read_yaml(path), str(path))
-    return sweep.model_copy(update={"recipe": str(path.parent / sweep.recipe)})
 
 
 def run_sweep(
@@ -155,7 +79,7 @@ def run_sweep(
                 if progress is not None:
                     progress(f"{arm}, {labels or 'all'} labels, seed {seed}")
                 folder = out / arm / f"labels-{labels or 'all'}-seed-{seed}"
-                run = _Run(sweep, arm, labels, seed, overrides, models)
+                run = SweepRun(sweep, arm, labels, seed, overrides, models)
                 if arm not in lengths:
                     lengths[arm] = _epochs(run, images)
                 recipe = run.recipe(lengths[arm])
@@ -172,45 +96,7 @@ def run_sweep(
     return rows
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One arm, number of labels and seed."""
-
-    sweep: Sweep
-    arm: str
-    labels: int | None
-    seed: int
-    overrides: tuple[str, ...]
-    #: Model folders of the arms that came before, with the same labels and seed.
-    models: Mapping[str, Path]
-
-    def recipe(self, more: tuple[str, ...] = ()) -> Recipe:
-        few = (f"split.num_per_class={self.labels}", f"split.subset_seed={self.seed}")
-        named = (f"name={self.sweep.name}-{self.arm}", f"seed={self.seed}")
-        given = [*self.sweep.common, *self.sweep.arms[self.arm], *named]
-        given += [*(few if self.labels is not None else ()), *self.overrides, *more]
-        return load_recipe(self.sweep.recipe, [self._filled(text) for text in given])
-
-    def _filled(self, override: str) -> str:
-        def folder(match: re.Match[str]) -> str:
-            if match[1] not in self.models:
-                raise ConfigurationError(
-                    f"{self.sweep.name}: {match[0]} in arm '{self.arm}': no such arm before it"
-                )
-            return str(self.models[match[1]])
-
-        return _MODEL_OF_ARM.sub(folder, override)
-
-    def first(self) -> _Run:
-        """The plain arm."""
-        return replace(self, arm=next(iter(self.sweep.arms)))
-
-
-#: What stands for the model folder of another arm, as in ``teacher.models=[{model:plain}]``.
-_MODEL_OF_ARM = re.compile(r"\{model:([^}]+)\}")
-
-
-def _epochs(run: _Run, images: LensImages) -> tuple[str, ...]:
+def _epochs(run: SweepRun, images: LensImages) -> tuple[str, ...]:
     """Epochs with which an arm spends what the plain one does."""
     cost, _ = _cost_and_length(run.first().recipe(), images)
     budget = cost * run.sweep.budget_images

@@ -24,7 +24,8 @@ def sweep(
     """Compare arms at equal cost: train each with its best learning rate, over seeds."""
     import json
 
-    from darkarcs.benchmark.sweep import load_sweep, run_sweep
+    from darkarcs.benchmark.sweep import run_sweep
+    from darkarcs.benchmark.sweep_settings import load_sweep
     from darkarcs.benchmark.sweep_rows import summarize
 
     rows = run_sweep(
