@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from numpydoc.docscrape import ClassDoc
@@ -26,6 +26,7 @@ from darkarcs.scenes.noise import CountingNoise, InstrumentNoise, NoNoise, Stora
 from darkarcs.scenes.physical_kinds import Granules, Subhalos
 from darkarcs.scenes.priors import GalaxySource, LensPrior, SersicSource
 from darkarcs.scenes.settings import Channel, SceneSettings
+from darkarcs.scenes.single_subhalo import SingleSubhalo
 from darkarcs.substructure import CondensateString, PublishedPointMasses
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -67,6 +68,7 @@ GROUPS: tuple[tuple[str, type[Configuration]], ...] = (
     ("`source` of `kind: galaxies`", GalaxySource),
     ("each of `channels`", Channel),
     ("a class of `kind: subhalos`", Subhalos),
+    ("a class of `kind: single_subhalo`", SingleSubhalo),
     ("a class of `kind: granules`", Granules),
     ("a class of `kind: published_point_masses`", PublishedPointMasses),
     ("a class of `kind: condensate_string`", CondensateString),
@@ -79,7 +81,15 @@ GROUPS: tuple[tuple[str, type[Configuration]], ...] = (
 )
 #: What a docstring says after the type and is worth repeating.
 UNITS = (
-    *("arcsec", "radians", "solar masses", "AB magnitudes", "counts", "log10 eV"),
+    *(
+        "arcsec",
+        "radians",
+        "solar masses",
+        "log10 solar masses",
+        "AB magnitudes",
+        "counts",
+        "log10 eV",
+    ),
     *("Einstein radii", "km / s / Mpc", "arcsec per pixel"),
 )
 #: Set by the program.
@@ -277,9 +287,10 @@ def _keys(configuration: type[Configuration], prefix: str) -> Iterator[tuple[str
     told = {entry.name: entry for entry in ClassDoc(configuration)["Attributes"]}
     names = {name.strip(): entry for key, entry in told.items() for name in key.split(",")}
     for name, field in configuration.model_fields.items():
-        nested = field.annotation
-        if isinstance(nested, type) and issubclass(nested, Configuration):
-            yield from _keys(nested, f"{prefix}{name}.")
+        kinds = get_args(field.annotation) or (field.annotation,)
+        nested = [k for k in kinds if isinstance(k, type) and issubclass(k, Configuration)]
+        if len(nested) == 1:
+            yield from _keys(nested[0], f"{prefix}{name}.")
         else:
             entry = names[name]
             text = " ".join(" ".join(entry.desc).split()).replace("``", "`")

@@ -26,7 +26,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         *("objectives", "kernels"),
     ),
     2: ("data", "models", "lensing", "light", "substructure", "instrument"),
-    3: ("scenes", "evaluation", "explain", "model_folder", "trust"),
+    3: ("scenes", "evaluation", "explain", "model_folder", "trust", "measurement"),
     4: ("training", "simulation", "inference", "zoo", "limits"),
     5: ("report", "benchmark", "audit", "app"),
     6: ("cli",),

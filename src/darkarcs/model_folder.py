@@ -3,7 +3,8 @@
 A folder holds ``model.safetensors`` (the weights), ``model.json`` (architecture, preprocessing
 with its constants, class names, temperature, provenance) and ``seen.safetensors`` (the first
 64 bits of the identity of each image that training or selection has seen, so that an
-evaluation can tell whether its data overlap). Nothing in it is executable.
+evaluation can tell whether its data overlap). ``trust.safetensors`` may lie beside them: what
+tells images that are unlike the training set (`darkarcs.trust`). Nothing in it is executable.
 """
 
 from __future__ import annotations
@@ -188,6 +189,7 @@ def write_model_folder(
     seen: Mapping[str, NDArray[np.int64]],
     *,
     half: bool = False,
+    extras: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a model folder.
 
@@ -203,6 +205,9 @@ def write_model_folder(
         From `short_identities`, by split.
     half : bool, default False
         Store floating-point weights as float16; they are read back as float32.
+    extras : mapping of str to bytes, optional
+        Content of further files by name, such as ``trust.safetensors``; the model works
+        without them, and they do not enter its hash.
 
     Returns
     -------
@@ -225,6 +230,8 @@ def write_model_folder(
         state[name] = (value.half() if narrow else value).detach().cpu().contiguous()
     save_file(state, part / WEIGHTS)
     save_file({k: torch.from_numpy(v.copy()) for k, v in seen.items()}, part / SEEN)
+    for name, content in (extras or {}).items():
+        (part / name).write_bytes(content)
     text = json.dumps(description.model_dump(mode="json"), indent=2) + "\n"
     (part / DESCRIPTION).write_text(text, encoding="utf-8")
     if path.exists():  # an empty folder

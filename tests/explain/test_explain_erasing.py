@@ -34,6 +34,9 @@ class Doubter(ImageClassifier):
         capture: Sequence[str] = (),
         erased: str = "mask_token",
     ) -> ModelOutput:
+        if "hidden.-1" in capture:  # asked what its head reads, which is the class token
+            tokens = images.flatten(1)[:, :5, None]
+            return ModelOutput(tokens[:, 0].expand(-1, 2), captured={"hidden.-1": tokens})
         self.batches.append(len(images))
         outside = images[:, 0, :, SIZE // 2 :].mean(dim=(1, 2))
         attention = torch.zeros(len(images), 1, 5, 5)

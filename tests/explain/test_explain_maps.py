@@ -164,7 +164,8 @@ def test_gradient_weighted_attention_of_one_layer_by_hand() -> None:
     attention = output.captured["attention.0"]
     score = output.logits[0, 1] - output.logits[0, 0]
     (gradient,) = torch.autograd.grad(score, attention)
-    row = (gradient * attention).clamp(min=0).mean(dim=1)[0, 0, model.num_prefix_tokens :]
+    prefix = model.num_prefix_tokens  # the head reads the mean of the patches
+    row = (gradient * attention).clamp(min=0).mean(dim=1)[0, prefix:, prefix:].mean(dim=0)
     np.testing.assert_allclose(found.ravel(), row.detach(), rtol=1e-5)
 
 

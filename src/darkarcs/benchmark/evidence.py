@@ -29,6 +29,7 @@ from darkarcs.explain import (
     evidence_map,
     gradient_weighted_attention,
     input_gradient,
+    reading_tokens,
     to_pixels,
 )
 from darkarcs.inference import Predictor
@@ -244,8 +245,11 @@ def all_maps(
     if getattr(model, "supports_attention", False):
         _, layers = capture_attention(model, images)
         prefix = int(getattr(model, "num_prefix_tokens", 0))
-        maps["class_attention"] = to_pixels(class_attention(layers[-1], prefix), *size)
-        maps["rollout"] = to_pixels(attention_rollout(layers, prefix), *size)
+        readers = reading_tokens(model, images)
+        last = class_attention(layers[-1], prefix, readers=readers)
+        maps["class_attention"] = to_pixels(last, *size)
+        rolled = attention_rollout(layers, prefix, readers=readers)
+        maps["rollout"] = to_pixels(rolled, *size)
         weighted = gradient_weighted_attention(model, images, chosen)
         maps["gradient_attention"] = to_pixels(weighted, *size)
     return {name: values.detach().float().cpu().numpy() for name, values in maps.items()}

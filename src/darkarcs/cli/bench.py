@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from darkarcs.cli.bench_detection import detection
+from darkarcs.cli.bench_familiarity import familiarity
 from darkarcs.cli.bench_fidelity import fidelity
 from darkarcs.cli.bench_inference import inference
 from darkarcs.cli.bench_models import evidence, robustness
@@ -24,6 +26,8 @@ app.command()(evidence)
 app.command()(inference)
 app.command()(simulation)
 app.command()(fidelity)
+app.command()(familiarity)
+app.command()(detection)
 
 
 @app.command()

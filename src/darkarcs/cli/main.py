@@ -8,6 +8,7 @@ import sys
 import typer
 
 from darkarcs.cli import bench, data, zoo
+from darkarcs.cli.benchmark import benchmark
 from darkarcs.cli.classify import classify
 from darkarcs.cli.compare import compare
 from darkarcs.cli.cross_validate import cross_validate
@@ -15,11 +16,16 @@ from darkarcs.cli.demo import demo
 from darkarcs.cli.evaluate import evaluate
 from darkarcs.cli.explain import explain
 from darkarcs.cli.gallery import gallery
+from darkarcs.cli.limit import limit
+from darkarcs.cli.measure import measure
 from darkarcs.cli.models import models
 from darkarcs.cli.report import report
+from darkarcs.cli.sensitivity import sensitivity
 from darkarcs.cli.simulate import simulate
 from darkarcs.cli.sweep import sweep
 from darkarcs.cli.train import train
+from darkarcs.cli.trust import trust
+from darkarcs.cli.weaknesses import weaknesses
 from darkarcs.errors import DarkarcsError
 
 app = typer.Typer(
@@ -35,6 +41,7 @@ for _verb in (
     evaluate,
     classify,
     explain,
+    measure,
     compare,
     report,
     cross_validate,
@@ -42,7 +49,12 @@ for _verb in (
     models,
     simulate,
     gallery,
+    limit,
+    sensitivity,
     sweep,
+    trust,
+    weaknesses,
+    benchmark,
 ):
     app.command()(_verb)
 for _name, _group in (("data", data.app), ("zoo", zoo.app), ("bench", bench.app)):

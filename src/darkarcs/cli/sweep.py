@@ -25,8 +25,8 @@ def sweep(
     import json
 
     from darkarcs.benchmark.sweep import run_sweep
-    from darkarcs.benchmark.sweep_settings import load_sweep
     from darkarcs.benchmark.sweep_rows import summarize
+    from darkarcs.benchmark.sweep_settings import load_sweep
 
     rows = run_sweep(
         load_sweep(file),

@@ -38,7 +38,10 @@ def train(
         device=device,
         progress=sys.stderr.isatty(),
     )
+    score = f"AUC {run.best_auc:.5f}"
+    if run.best_skill is not None:
+        score = f"skill {run.best_skill:.4f}"
     typer.echo(
-        f"validation AUC {run.best_auc:.5f} at epoch {run.best_epoch + 1}, "
+        f"validation {score} at epoch {run.best_epoch + 1}, "
         f"{run.images_seen:,} images seen in {run.wall_time:.0f} s\n{run.model}"
     )

@@ -107,12 +107,7 @@ class Augmentation(Configuration):
             )
         if self.dihedral:
             square = images.shape[-1] == images.shape[-2]
-            element = torch.randint(
-                8 if square else 4,
-                (len(images),),
-                generator=generator,
-                device=generator.device,
-            )
+            element = self.dihedral_elements(len(images), square, generator)
             images = apply_dihedral(images, element)
         if self.rotation or self.scale is not None or self.shift_pixels:
             images = self._move(images, generator)
@@ -123,6 +118,27 @@ class Augmentation(Configuration):
             noise = torch.randn(images.shape, generator=generator, device=generator.device)
             images = images + self.noise * noise.to(images)
         return images
+
+    def dihedral_elements(self, count: int, square: bool, generator: torch.Generator) -> Tensor:
+        """Draw the elements of the dihedral group, the first thing that `apply` draws.
+
+        Parameters
+        ----------
+        count : int
+            Images of the batch.
+        square : bool
+            Whether they are; others are not transposed.
+        generator : torch.Generator
+            Determines the draw.
+
+        Returns
+        -------
+        Tensor, shape (count,), int64
+            For `apply_dihedral`, of whatever lies on the same images.
+        """
+        return torch.randint(
+            8 if square else 4, (count,), generator=generator, device=generator.device
+        )
 
     def _move(self, images: Tensor, generator: torch.Generator) -> Tensor:
         batch, device = len(images), images.device

@@ -56,6 +56,28 @@ class LensStream(ABC):
             Index into the class names.
         """
 
+    def lenses(self, start: int, count: int, device: Any) -> LensImages:
+        """Make the same images as `batch`, with their metadata and lists.
+
+        Parameters
+        ----------
+        start, count : int
+            Which.
+        device : torch.device or str
+            Where they are made.
+
+        Returns
+        -------
+        LensImages
+            In memory.
+
+        Raises
+        ------
+        DataError
+            If the stream does not know what its lenses are made of.
+        """
+        raise DataError(f"{self.identity}: this stream tells labels only, no other targets")
+
     @abstractmethod
     def images(self, part: Literal["train", "validation", "test"], num: int) -> LensImages:
         """Make the first images of a part, with their metadata.

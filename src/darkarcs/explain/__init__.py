@@ -1,7 +1,7 @@
 """Where a model looks, and what it looks for: maps over the image, and prediction by erasing."""
 
 from darkarcs.explain.attention import attention_rollout, class_attention
-from darkarcs.explain.capturing import capture_attention, to_pixels
+from darkarcs.explain.capturing import capture_attention, reading_tokens, to_pixels
 from darkarcs.explain.erasing import (
     ErasingPrediction,
     ErasingSettings,
@@ -24,5 +24,6 @@ __all__ = [
     "gradient_weighted_attention",
     "input_gradient",
     "iterative_erasing_prediction",
+    "reading_tokens",
     "to_pixels",
 ]

@@ -1,5 +1,8 @@
 """Attention maps over the patches of an image, as pure functions of captured attention.
 
+What a head reads, and what goes out from there, is in `darkarcs.objectives.readers`, which the
+training with erasing shares.
+
 References
 ----------
 .. [1] Abnar & Zuidema 2020, ACL, arXiv:2005.00928: attention rollout.
@@ -13,33 +16,40 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from darkarcs.errors import ModelError
+from darkarcs.objectives.readers import outgoing_attention, rolled_out_attention
 
 Floats = NDArray[np.floating[Any]]
 
 
 def class_attention(
-    attention: Floats, num_prefix_tokens: int, heads: Literal["mean", "max", "each"] = "mean"
+    attention: Floats,
+    num_prefix_tokens: int,
+    heads: Literal["mean", "max", "each"] = "mean",
+    readers: slice | None = None,
 ) -> NDArray[np.float64]:
-    """Attention of the class token to each patch in one layer [2]_.
+    """Attention of what the head reads, the class token or all patches, in one layer [2]_.
 
     Parameters
     ----------
     attention : NDArray, shape (B, heads, N, N)
         Probabilities after softmax; row `i` says where token `i` looks.
     num_prefix_tokens : int
-        How many tokens precede the patches; the first is the class token.
+        How many tokens precede the patches.
     heads : {"mean", "max", "each"}
         How heads are brought together, or that they are not.
+    readers : slice, optional
+        The tokens that the head reads, from `darkarcs.explain.reading_tokens`; their mean is
+        taken. By default the first, a class token, or all where no token precedes the patches.
 
     Returns
     -------
     NDArray of float64, shape (B, g, g), or (B, heads, g, g) for ``"each"``
-        Not normalised: the rest of each sum of one goes to the prefix tokens. A model
-        without prefix tokens has no class token; there it is the mean over the patches that
-        look.
+        Not normalised: the rest of each sum of one goes to the prefix tokens.
 
     Raises
     ------
@@ -56,9 +66,9 @@ def class_attention(
     (2, 2, 2)
     """
     grid = _grid_size(attention, num_prefix_tokens)
-    received = _received(
-        np.asarray(attention, dtype=np.float64), num_prefix_tokens
-    )  # (B, heads, patches)
+    looking = _readers(readers, num_prefix_tokens)
+    received = outgoing_attention(_tensor(attention), num_prefix_tokens, looking).numpy()
+    # (B, heads, patches)
     if heads == "mean":
         received = received.mean(axis=1)
     elif heads == "max":
@@ -69,23 +79,29 @@ def class_attention(
 
 
 def attention_rollout(
-    attentions: Sequence[Floats], num_prefix_tokens: int, residual: float = 0.5
+    attentions: Sequence[Floats],
+    num_prefix_tokens: int,
+    residual: float = 0.5,
+    readers: slice | None = None,
 ) -> NDArray[np.float64]:
-    r"""Attention of the class token to each patch, followed through all layers [1]_.
+    r"""Attention of what the head reads to each patch, followed through all layers [1]_.
 
     .. math:: R = \tilde A_L \cdots \tilde A_1, \qquad
               \tilde A_l = (1 - r) \bar A_l + r I
 
-    with :math:`\bar A_l` the mean over heads and `r` the share of the residual connection.
+    with :math:`\bar A_l` the mean over heads and `r` the share of the residual connection; the
+    map is the mean over the rows of `R` that belong to the tokens that the head reads.
 
     Parameters
     ----------
     attentions : sequence of NDArray, shape (B, heads, N, N)
         Probabilities after softmax of each layer, from the input on.
     num_prefix_tokens : int
-        How many tokens precede the patches; the first is the class token.
+        How many tokens precede the patches.
     residual : float, default 0.5
         Share of the residual connection, in [0, 1); the paper's value.
+    readers : slice, optional
+        As in `class_attention`.
 
     Returns
     -------
@@ -113,24 +129,24 @@ def attention_rollout(
         raise ModelError(f"residual = {residual}: must be at least 0 and below 1")
     grid = _grid_size(attentions[0], num_prefix_tokens)
     batch, _, tokens, _ = attentions[0].shape
-    identity = np.eye(tokens)
-    rolled = np.broadcast_to(identity, (batch, tokens, tokens))
     for layer in attentions:
         if layer.shape[0] != batch or layer.shape[-2:] != (tokens, tokens):
             raise ModelError("attention rollout needs layers of the same number of tokens")
-        mixed = (1 - residual) * layer.mean(
-            axis=1, dtype=np.float64
-        ) + residual * identity  # (B, N, N)
-        rolled = mixed @ rolled
-    return _received(rolled, num_prefix_tokens).reshape(batch, grid, grid)
+    looking = _readers(readers, num_prefix_tokens)
+    layers = [_tensor(layer) for layer in attentions]
+    rolled = rolled_out_attention(layers, num_prefix_tokens, looking, residual)
+    return rolled.numpy().reshape(batch, grid, grid)
 
 
-def _received(attention: NDArray[np.float64], num_prefix_tokens: int) -> NDArray[np.float64]:
-    """What patches get from the class token, (..., N, N) -> (..., patches)."""
-    if num_prefix_tokens == 0:
-        mean: NDArray[np.float64] = attention.mean(axis=-2)
-        return mean
-    return attention[..., 0, num_prefix_tokens:]
+def _tensor(attention: Floats) -> Tensor:
+    # a copy: arrays may be read-only, and float64 keeps products of many layers exact
+    return torch.from_numpy(np.asarray(attention).astype(np.float64))
+
+
+def _readers(readers: slice | None, num_prefix_tokens: int) -> slice:
+    if readers is not None:
+        return readers
+    return slice(0, 1) if num_prefix_tokens else slice(0, None)
 
 
 def _grid_size(attention: Floats, num_prefix_tokens: int) -> int:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from darkarcs.errors import ModelError
+from darkarcs.objectives.readers import find_readers
 
 
 def require_attention(model: nn.Module) -> int:
@@ -35,6 +36,33 @@ def require_attention(model: nn.Module) -> int:
             "that does not need attention (evidence map, input gradient)"
         )
     return int(getattr(model, "num_prefix_tokens", 0))
+
+
+def reading_tokens(model: nn.Module, images: Tensor) -> slice:
+    """Find the tokens that a model's head reads: the class token, or the patches.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In evaluation mode, with attention.
+    images : Tensor, shape (B, C, H, W)
+        At least one, on the model's device; its pixels do not matter.
+
+    Returns
+    -------
+    slice
+        For `darkarcs.explain.class_attention` and `darkarcs.explain.attention_rollout`.
+
+    Raises
+    ------
+    ModelError
+        If the model has no attention.
+    """
+    require_attention(model)
+    height, width = images.shape[-2:]
+    rows, columns = (torch.linspace(-1, 1, n).to(images) for n in (height, width))
+    image = (rows[:, None] * columns).expand(1, images.shape[1], -1, -1)
+    return find_readers(model, image)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from darkarcs.configuration import Configuration
 from darkarcs.errors import ModelError
 from darkarcs.explain.attention import class_attention
-from darkarcs.explain.capturing import require_attention, to_pixels
+from darkarcs.explain.capturing import reading_tokens, require_attention, to_pixels
 from darkarcs.explain.filling import Fill, background, filling
 
 #: Which prediction counts: that of the last round, or the mean of the log-probabilities of all.
@@ -121,9 +121,10 @@ def iterative_erasing_prediction(
 ) -> ErasingPrediction:
     r"""Predict; while in doubt, erase what the model does not attend to and predict again [1]_.
 
-    With ``darken`` each pixel's brightness above the sky is multiplied by the attention of the
-    class token in the last layer, averaged over heads, interpolated to pixels and divided by
-    its maximum; round after round, each on what the last one left:
+    With ``darken`` each pixel's brightness above the sky is multiplied by the last layer's
+    attention of what the head reads (in the article the class token), averaged over heads,
+    interpolated to pixels and divided by its maximum; round after round, each on what the last
+    one left:
 
     .. math:: x_{k+1} = s + \frac{a(x_k)}{\max a(x_k)} (x_k - s)
 
@@ -173,6 +174,7 @@ def iterative_erasing_prediction(
     """
     _check(rounds, confidence, combine, kind, share)
     prefix = require_attention(model) if rounds else 0
+    readers = reading_tokens(model, images) if rounds else None
     replacement = filling(images, fill, seed)
     current = images.clone()
     active = torch.arange(len(images), device=images.device)
@@ -189,7 +191,8 @@ def iterative_erasing_prediction(
         if number == rounds or not len(active):
             break
         attention = output.captured["attention.-1"][doubtful].float().cpu().numpy()
-        seen = torch.from_numpy(class_attention(attention, prefix)).to(images.device)
+        looked = class_attention(attention, prefix, readers=readers)
+        seen = torch.from_numpy(looked).to(images.device)
         if kind == "darken":
             current[active] = darken(current[active], seen)
             continue

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from darkarcs.configuration import Configuration
 from darkarcs.errors import DataError
 from darkarcs.explain.attention import attention_rollout, class_attention
-from darkarcs.explain.capturing import capture_attention
+from darkarcs.explain.capturing import capture_attention, reading_tokens
 from darkarcs.explain.erasing import ErasingSettings, iterative_erasing_prediction
 from darkarcs.explain.evidence import evidence_map
 from darkarcs.explain.gradients import gradient_weighted_attention, input_gradient
@@ -71,7 +71,7 @@ class Explanation:
     gradient : NDArray of float32, shape (H, W)
         From `darkarcs.explain.input_gradient`.
     attention : NDArray of float32, shape (layers, heads, g, g), or None
-        Of the class token to each patch; None for a model without attention, as all below.
+        Of what the head reads to each patch; None for a model without attention, as all below.
     rollout : NDArray of float32, shape (layers, g, g), or None
         From `darkarcs.explain.attention_rollout`, up to and including each layer.
     gradient_attention : NDArray of float32, shape (g, g), or None
@@ -154,8 +154,11 @@ def explain_images(
 def _attention_maps(model: nn.Module, images: Tensor, chosen: Tensor) -> dict[str, NDArray[Any]]:
     _, layers = capture_attention(model, images)
     prefix = int(getattr(model, "num_prefix_tokens", 0))
-    each = [class_attention(layer, prefix, heads="each") for layer in layers]
-    rolled = [attention_rollout(layers[: k + 1], prefix) for k in range(len(layers))]
+    readers = reading_tokens(model, images)
+    each = [class_attention(layer, prefix, "each", readers) for layer in layers]
+    rolled = [
+        attention_rollout(layers[: k + 1], prefix, readers=readers) for k in range(len(layers))
+    ]
     return {
         "attention": np.stack(each, axis=1).astype(np.float32),  # (B, layers, heads, g, g)
         "rollout": np.stack(rolled, axis=1).astype(np.float32),  # (B, layers, g, g)

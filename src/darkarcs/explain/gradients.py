@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from darkarcs.explain.attention import class_attention
-from darkarcs.explain.capturing import require_attention
+from darkarcs.explain.capturing import reading_tokens, require_attention
 from darkarcs.explain.scores import class_score, resolve_class
 
 
@@ -58,6 +58,8 @@ def gradient_weighted_attention(
     .. math:: \bar A_l = \langle (\nabla A_l \odot A_l)^+ \rangle_{heads}, \qquad
               R \leftarrow R + \bar A_l R, \quad R_0 = I
 
+    The map is the mean over the rows of :math:`R - I` that belong to what the head reads.
+
     Parameters
     ----------
     model : torch.nn.Module
@@ -70,7 +72,7 @@ def gradient_weighted_attention(
     Returns
     -------
     NDArray of float64, shape (B, g, g)
-        Relevance of each patch to the class token; nowhere negative.
+        Relevance of each patch to what the head reads; nowhere negative.
 
     Raises
     ------
@@ -93,4 +95,7 @@ def gradient_weighted_attention(
     for attention, gradient in zip(layers, gradients, strict=True):
         weighted = (gradient * attention).detach().clamp(min=0).mean(dim=1)  # (B, N, N)
         relevance = relevance + weighted.cpu().double() @ relevance
-    return class_attention(relevance[:, None].numpy(), prefix)
+    # what a patch has of itself without any attention says nothing
+    gained = relevance - torch.eye(tokens, dtype=torch.float64)
+    readers = reading_tokens(model, images)
+    return class_attention(gained[:, None].numpy(), prefix, readers=readers)

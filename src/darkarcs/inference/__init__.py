@@ -5,5 +5,6 @@ from darkarcs.inference.evaluate import evaluate
 from darkarcs.inference.explain import explain
 from darkarcs.inference.filing import Filing
 from darkarcs.inference.predictor import Predictor
+from darkarcs.inference.trusting import trust
 
-__all__ = ["Filing", "Predictor", "classify", "evaluate", "explain"]
+__all__ = ["Filing", "Predictor", "classify", "evaluate", "explain", "trust"]

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from darkarcs import data
 from darkarcs.data import LensImages
 from darkarcs.errors import DataError
+from darkarcs.evaluation.conformal import PredictionSets, SetSettings
 from darkarcs.explain import ErasingSettings
+from darkarcs.inference.examining import Examination, examine, prediction_sets
 from darkarcs.inference.predictor import Predictor
 from darkarcs.model_folder import TestTimeAugmentation
 
@@ -27,6 +26,9 @@ def classify(
     skip_bad: bool = False,
     test_time_augmentation: TestTimeAugmentation | None = None,
     erasing: ErasingSettings | None = None,
+    check: bool = True,
+    threshold: float | None = None,
+    sets: SetSettings | None = None,
     device: str = "cpu",
     batch_size: int = 64,
     progress: bool = False,
@@ -47,6 +49,13 @@ def classify(
         by default.
     erasing : ErasingSettings, optional
         Predict by iterative erasing, see `darkarcs.explain.iterative_erasing_prediction`.
+    check : bool, default True
+        Say how familiar each image is, if the model ships what tells.
+    threshold : float, optional
+        Flag images whose p-value is at most this; the model's own by default, by which at most
+        1 % of images like those of training are flagged.
+    sets : SetSettings, optional
+        Give each image a set of classes that holds the truth as often as is asked for.
     device : str, default "cpu"
         Where the model runs.
     batch_size : int, default 64
@@ -59,7 +68,9 @@ def classify(
     list of dict
         For each image ``path``, ``identity``, ``class`` and ``probabilities`` by class name;
         with erasing also ``erasing_rounds``, how many rounds the image needed (the mean over
-        the views).
+        the views); if checked ``p_in_distribution`` (the share of images like those of training
+        that are at least as strange), ``unfamiliar`` and, where that is true, ``because``, a key
+        of `darkarcs.trust.REASONS`; with sets ``prediction_set``.
 
     Raises
     ------
@@ -67,35 +78,48 @@ def classify(
         Bad files, all named at once, or images that the model cannot take.
     """
     predictor = Predictor(model, device, batch_size)
+    conformal = None
+    if sets is not None:
+        conformal = prediction_sets(
+            predictor,
+            sets.coverage,
+            score=sets.score,
+            by_class=sets.by_class,
+            test_time_augmentation=test_time_augmentation,
+            erasing=erasing,
+        )
     records: list[dict[str, Any]] = []
     bad: list[str] = []
     for path in paths:
         try:
             images = data.open(path, skip_bad=skip_bad, labelled=False)
-            rounds = None
-            if erasing is None:
-                logits = predictor.logits(images, test_time_augmentation, progress)
-            else:
-                logits, rounds = predictor.predict_by_erasing(
-                    images, erasing, test_time_augmentation, progress
-                )
+            examination = examine(
+                predictor,
+                images,
+                test_time_augmentation,
+                progress,
+                erasing,
+                check=check,
+                threshold=threshold,
+            )
         except DataError as error:
             message = str(error)
             bad.append(message if message.startswith(path) else f"{path}: {message}")
             continue
-        found = _records(predictor, path, images, logits)
-        if rounds is not None:
-            for record, used in zip(found, rounds, strict=True):
-                record["erasing_rounds"] = float(used)
-        records += found
+        records += _records(predictor, path, images, examination, conformal)
     report_bad(bad, len(paths), skip_bad and bool(records))
     return records
 
 
 def _records(
-    predictor: Predictor, path: str, images: LensImages, logits: NDArray[np.float64]
+    predictor: Predictor,
+    path: str,
+    images: LensImages,
+    examination: Examination,
+    conformal: PredictionSets | None,
 ) -> list[dict[str, Any]]:
-    return [
+    names = predictor.class_names
+    records: list[dict[str, Any]] = [
         {
             "path": classified_path(path, images, index),
             "identity": str(images.metadata["identity"][index]),
@@ -104,8 +128,25 @@ def _records(
                 label: float(value) for label, value in zip(predictor.class_names, row, strict=True)
             },
         }
-        for index, row in enumerate(predictor.probabilities(logits))
+        for index, row in enumerate(predictor.probabilities(examination.logits))
     ]
+    if examination.rounds is not None:
+        for record, used in zip(records, examination.rounds, strict=True):
+            record["erasing_rounds"] = float(used)
+    if conformal is not None:
+        inside = conformal.apply(examination.logits / predictor.folder.description.temperature)
+        for record, row in zip(records, inside, strict=True):
+            record["prediction_set"] = [
+                name for name, is_in in zip(names, row, strict=True) if is_in
+            ]
+    assessment = examination.assessment
+    if assessment is not None:
+        for index, (record, reason) in enumerate(zip(records, assessment.strangest(), strict=True)):
+            record["p_in_distribution"] = float(assessment.p_values[index])
+            record["unfamiliar"] = bool(assessment.flagged[index])
+            if record["unfamiliar"]:
+                record["because"] = reason
+    return records
 
 
 def classified_path(path: str, images: LensImages, index: int) -> str:

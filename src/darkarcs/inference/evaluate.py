@@ -16,6 +16,7 @@ from darkarcs.evaluation import Predictions, evaluate_predictions, write_predict
 from darkarcs.evaluation.examples import choose_examples, write_examples
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
 from darkarcs.explain import ErasingSettings
+from darkarcs.inference.examining import judge
 from darkarcs.inference.filing import Filing, file_result, log_evaluation
 from darkarcs.inference.predictor import Predictor
 from darkarcs.model_folder import ModelDescription, TestTimeAugmentation, short_identities
@@ -76,8 +77,8 @@ def evaluate(
     -------
     dict
         Content of ``evaluation.json``: see `darkarcs.evaluation.evaluate_predictions`, and
-        ``model``, ``data``, ``overlap``, ``test_time_augmentation``, ``erasing``, ``command``,
-        ``version``, ``machine``.
+        ``model``, ``data``, ``overlap``, ``test_time_augmentation``, ``erasing``, ``trust`` (from
+        `darkarcs.inference.examining.judge`), ``command``, ``version``, ``machine``.
 
     Raises
     ------
@@ -115,6 +116,7 @@ def evaluate(
         "overlap": overlap,
         "test_time_augmentation": test_time_augmentation or description.test_time_augmentation,
         "erasing": None if erasing is None else erasing.model_dump(mode="json"),
+        "trust": judge(predictor, chosen, predictions, test_time_augmentation, erasing),
         "command": command_line(),
         "version": package_version(),
         "machine": describe_machine(device=device),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from darkarcs.data import LensImages
 from darkarcs.devices import choose_device
 from darkarcs.errors import DataError, ModelError
 from darkarcs.evaluation import Predictions
-from darkarcs.explain import ErasingSettings, class_attention
+from darkarcs.explain import ErasingSettings, class_attention, reading_tokens
 from darkarcs.inference.erasing import predict_by_erasing
 from darkarcs.model_folder import (
     ModelFolder,
@@ -24,6 +25,7 @@ from darkarcs.model_folder import (
     predict_logits,
     read_model_folder,
 )
+from darkarcs.trust import TRUST_FILE, Trust, read_trust
 
 #: Colours that differ by less than this share of an image's range are a grey image's, blurred
 #: by JPEG.
@@ -60,6 +62,41 @@ class Predictor:
         """Names of the classes in the order of the logits."""
         return self.folder.description.class_names
 
+    @cached_property
+    def trust(self) -> Trust | None:
+        """What the model ships to judge its predictions by; None if it ships nothing.
+
+        Raises
+        ------
+        ModelError
+            If it is damaged, or of a model of other classes.
+        """
+        trust = read_trust(self.folder.path)
+        if trust is not None and trust.logits.shape[1] != len(self.class_names):
+            raise ModelError(
+                f"{self.folder.path / TRUST_FILE}: is of a model with {trust.logits.shape[1]} "
+                "classes: delete it, or make it again with 'darkarcs trust'"
+            )
+        return trust
+
+    def as_taken(self, images: LensImages) -> LensImages:
+        """Give images the number of channels that the model takes.
+
+        Parameters
+        ----------
+        images : LensImages
+            As stored.
+
+        Returns
+        -------
+        LensImages
+            Grey images that were stored with three colours have one channel for a model of one
+            channel; others are as they were.
+        """
+        if self.folder.description.preprocessing.channels == 1 and images.num_channels == 3:
+            return _as_grey(images)
+        return images
+
     def preprocess(self, images: LensImages) -> NDArray[np.float32]:
         """Bring images to what the model sees.
 
@@ -74,9 +111,7 @@ class Predictor:
             By the constants in the model folder. Grey images that were stored with three
             colours are taken as grey by a model of one channel.
         """
-        channels = self.folder.description.preprocessing.channels
-        if channels == 1 and images.num_channels == 3:
-            images = _as_grey(images)
+        images = self.as_taken(images)
         return self.folder.description.preprocessing.apply(images.images, images.pixel_scale)
 
     def logits(
@@ -260,18 +295,22 @@ class Predictor:
         Returns
         -------
         numpy.ndarray, shape (N, G, G), float32, or None
-            Attention of the last layer to each patch, averaged over heads; None for a model
-            without attention.
+            Attention of the last layer to each patch from what the head reads (the class
+            token, or the mean of the patches), averaged over heads; None for a model without
+            attention.
         """
         model = self.folder.model
         if not getattr(model, "supports_attention", False):
             return None
         maps = []
+        readers: slice | None = None
         with torch.inference_mode():
             for batch in self._batches(images, progress=False):
                 captured = model(batch, capture=("attention.-1",)).captured["attention.-1"]
                 prefix = int(getattr(model, "num_prefix_tokens", 0))
-                maps.append(class_attention(captured.float().cpu().numpy(), prefix))
+                readers = readers or reading_tokens(model, batch)
+                rows = captured.float().cpu().numpy()
+                maps.append(class_attention(rows, prefix, readers=readers))
         return np.concatenate(maps).astype(np.float32)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from darkarcs.configuration import Configuration
+from darkarcs.objectives.targets import TargetStatistics
 from darkarcs.objectives.teaching import TeacherAnswers, TeacherDescription
 from darkarcs.registry import Registry
 
@@ -31,12 +32,15 @@ class Batch:
         Positions in the training set.
     teacher : TeacherAnswers, optional
         What the teachers say to these images, where the recipe names any.
+    targets : dict of str to torch.Tensor, optional
+        What the objective asked for beside labels; see `darkarcs.objectives.targets`.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor | None = None
     teacher: TeacherAnswers | None = None
+    targets: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class ObjectiveContext:
         Root seed of the run, for initial weights of the objective's own modules.
     teacher : TeacherDescription, optional
         Of the teachers, where the recipe names any.
+    targets : TargetStatistics, optional
+        Of what the objective asked for beside labels.
     """
 
     model: nn.Module
@@ -67,6 +73,7 @@ class ObjectiveContext:
     num_steps: int
     seed: int
     teacher: TeacherDescription | None = None
+    targets: TargetStatistics | None = None
 
 
 @dataclass(frozen=True)
@@ -84,12 +91,16 @@ class ObjectiveOutput:
     token_forwards : int
         Tokens that went forward through a transformer in this step, teachers and decoders
         included; the currency in which runs are compared. Zero for a model without tokens.
+    skill : torch.Tensor, shape (), optional
+        Of an objective that measures: one less its error over that of the best constant answer,
+        detached.
     """
 
     loss: Tensor
     parts: dict[str, Tensor]
     logits: Tensor
     token_forwards: int
+    skill: Tensor | None = None
 
 
 class Objective(nn.Module):
@@ -101,6 +112,8 @@ class Objective(nn.Module):
         Whether images without a class can be learned from.
     is_self_supervised : bool
         Whether no label is used at all: then the loss on the validation images selects.
+    selects_by_loss : bool
+        Whether the loss on the validation images selects although labels are used.
     uses_teacher : bool
         Whether it reads ``batch.teacher``.
     teacher_captures : tuple of str
@@ -109,8 +122,14 @@ class Objective(nn.Module):
 
     uses_unlabelled: bool = False
     is_self_supervised: bool = False
+    selects_by_loss: bool = False
     uses_teacher: bool = False
     teacher_captures: tuple[str, ...] = ()
+
+    @property
+    def released(self) -> nn.Module | None:
+        """The module of its own that the best epoch keeps and the model folder holds, if any."""
+        return None
 
     def forward(
         self, model: nn.Module, batch: Batch, step: int, generator: torch.Generator

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from darkarcs.errors import ConfigurationError
 from darkarcs.objectives.classification import class_weights
 from darkarcs.objectives.contract import (
     UNLABELLED,
@@ -31,11 +32,14 @@ from darkarcs.objectives.erasing.losses import (
     reconstruction_loss,
     remaining_probability,
     visible_attention,
+    weighted_mean,
 )
 from darkarcs.objectives.erasing.moving_average import MovingAverage, batch_statistics_kept
 from darkarcs.objectives.erasing.rounds import ErasingRounds, Round
 from darkarcs.objectives.erasing.schedule import erased_counts
 from darkarcs.objectives.erasing.settings import IterativeErasing
+from darkarcs.objectives.erasing.teaching import RoundTeaching
+from darkarcs.objectives.teaching import TeacherAnswers
 
 
 class IterativeErasingObjective(Objective):
@@ -44,14 +48,19 @@ class IterativeErasingObjective(Objective):
     .. math:: L = \lambda_c \frac{\sum_{r=0}^{K} \omega_r g_r L^c_r}{\sum_{r=0}^{K} \omega_r g_r}
               + \frac{\lambda_r}{|R|} \sum_{r \in R} L^r_r
               + \frac{\lambda_k}{K} \sum_{r=1}^{K} L^k_r
+              + L^d
 
     with the losses of `darkarcs.objectives.erasing.losses` in each round `r`, the rounds'
     weights :math:`\omega_r`, the rounds `R` that are reconstructed and, under
     ``guard: anneal``, :math:`g_r = 1 - t` for the share `t` of the run that lies behind
-    (:math:`g_r = 1` otherwise, and for the whole image).
+    (:math:`g_r = 1` otherwise, and for the whole image). :math:`L^d` is what the rounds learn from
+    teachers who see the whole image, where the configuration has ``distillation``: see
+    `darkarcs.objectives.erasing.teaching.RoundTeaching`. Answers of later rounds carry
+    :math:`g_r` too.
 
     Where a model has a distillation token, the cross-entropy and the consistency are means over
-    its two heads, as in `ClassificationObjective`.
+    its two heads, as in `ClassificationObjective`; if that token learns answers, the labels are
+    left to the class token, as in `DistillationObjective`.
 
     Parameters
     ----------
@@ -64,6 +73,8 @@ class IterativeErasingObjective(Objective):
     ------
     ModelError
         If the model lacks something that the configuration needs.
+    ConfigurationError
+        If the teachers, or the student, cannot give what ``distillation`` needs.
 
     References
     ----------
@@ -92,6 +103,11 @@ class IterativeErasingObjective(Objective):
         self.average: MovingAverage | None = None
         if c.needs_attention and c.attention_of == "average":
             self.average = MovingAverage(context.model, c.average_decay)
+        self.teaching: RoundTeaching | None = None
+        if c.distillation is not None:
+            self.teaching = RoundTeaching(c.distillation, self.layout, context)
+            self.uses_teacher = True
+            self.teacher_captures = self.teaching.losses.teacher_captures
 
     def forward(
         self, model: nn.Module, batch: Batch, step: int, generator: torch.Generator
@@ -99,29 +115,31 @@ class IterativeErasingObjective(Objective):
         """Compute the losses of one step; see `Objective.forward`."""
         c = self.configuration
         progress = min(1.0, step / self.num_steps)
-        labels = torch.full_like(batch.labels, UNLABELLED) if c.is_self_supervised else batch.labels
+        labels = batch.labels if c.uses_labels else torch.full_like(batch.labels, UNLABELLED)
         if self.average is not None and self.training:
             self.average.update(model, step)
         rows = self._draw_rows(len(labels), generator).to(labels.device)
-        runner = ErasingRounds(c, self.layout, model, self.average, generator)
+        compared = () if self.teaching is None else self.teaching.losses.student_captures
+        runner = ErasingRounds(c, self.layout, model, self.average, generator, compared)
         round_weights = self._round_weights(progress)
-        has_loss = c.weights.classification * round_weights[0] > 0
-        output, attention = runner.see_whole(batch.images, labels, rows, has_loss)
-        whole = Round(None, output.logits, output.distillation_logits)
+        has_loss = c.weights.classification * round_weights[0] > 0 or self.teaching is not None
+        whole, attention = runner.see_whole(batch.images, labels, rows, has_loss)
         images, chosen = batch.images[rows], labels[rows]
         rounds: list[Round] = []
         if c.num_rounds:
             with batch_statistics_kept(model):
                 rounds = runner.run(images, chosen, attention, self._counts(progress))
         reference = whole.select(rows)
+        evidence = [self._evidence(found, reference, chosen, attention) for found in rounds]
         losses: list[Tensor] = []
         parts: dict[str, Tensor] = {}
         if c.weights.classification:
             by_round = [self._cross_entropy(whole, labels, None)]
-            for found in rounds:
-                evidence = self._evidence(found, reference, chosen, attention)
-                by_round.append(self._cross_entropy(found, chosen, evidence))
-            losses.append(c.weights.classification * _weighted_mean(by_round, round_weights))
+            by_round += [
+                self._cross_entropy(found, chosen, weights)
+                for found, weights in zip(rounds, evidence, strict=True)
+            ]
+            losses.append(c.weights.classification * weighted_mean(by_round, round_weights))
             parts["classification"] = by_round[0].detach()
             if rounds:
                 parts["classification_erased"] = torch.stack(by_round[1:]).detach().mean()
@@ -135,6 +153,14 @@ class IterativeErasingObjective(Objective):
             parts["reconstruction"] = loss.detach()
             decoded = sum(found.tokens is not None for found in rounds)
             runner.token_forwards += decoded * len(images) * self.layout.num_patches
+        if self.teaching is not None:
+            if c.guard == "anneal":
+                evidence = [torch.full_like(found.logits[:, 0], 1 - progress) for found in rounds]
+            teacher = _answers_of(batch)
+            loss, learned = self.teaching(whole, rounds, teacher, rows, progress, evidence)
+            losses.append(loss)
+            parts |= learned
+            runner.token_forwards += teacher.token_forwards
         total = torch.stack(losses).sum()
         return ObjectiveOutput(total, parts, whole.logits.detach(), runner.token_forwards)
 
@@ -166,9 +192,9 @@ class IterativeErasingObjective(Objective):
     def _evidence(
         self, found: Round, whole: Round, labels: Tensor, attention: Tensor | None
     ) -> Tensor | None:
-        """Weight of each image's label in a later round; None where all are one."""
+        """Weight of each image's label and answers in a later round; None where all are one."""
         c = self.configuration
-        if c.guard not in ("cap", "evidence"):
+        if c.guard not in ("cap", "evidence") or not (c.uses_labels or c.learns_answers):
             return None
         if c.evidence == "probability":
             evidence = remaining_probability(found.logits, whole.logits, labels)
@@ -179,7 +205,9 @@ class IterativeErasingObjective(Objective):
         return (evidence >= c.evidence_floor).float() if c.guard == "cap" else evidence
 
     def _cross_entropy(self, found: Round, labels: Tensor, evidence: Tensor | None) -> Tensor:
-        heads = [found.logits, found.distillation_logits]
+        # a distillation token that learns answers leaves the labels to the class token
+        second = None if self.configuration.learns_answers else found.distillation_logits
+        heads = [found.logits, second]
         losses = [
             classification_loss(
                 logits,
@@ -208,13 +236,13 @@ class IterativeErasingObjective(Objective):
         return torch.stack(losses).mean()
 
 
-def _weighted_mean(losses: list[Tensor], weights: list[float]) -> Tensor:
-    # rounds that the schedule left out come last, and their weights with them
-    used = weights[: len(losses)]
-    total = sum(used)
-    if total == 0:
-        return 0.0 * losses[0]
-    return torch.stack([w * loss for w, loss in zip(used, losses, strict=True)]).sum() / total
+def _answers_of(batch: Batch) -> TeacherAnswers:
+    if batch.teacher is None:
+        raise ConfigurationError(
+            "objective.distillation needs the teachers' answers in every batch: name model folders "
+            "in teacher.models"
+        )
+    return batch.teacher
 
 
 def _consistency(found: Round, whole: Round) -> Tensor:

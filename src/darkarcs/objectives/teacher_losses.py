@@ -35,6 +35,8 @@ class TeacherLosses(nn.Module):
         Weights and settings.
     context : ObjectiveContext
         The student's and the teacher's shapes.
+    key : str, default "objective"
+        Of the terms in the recipe, for messages.
 
     Attributes
     ----------
@@ -47,11 +49,13 @@ class TeacherLosses(nn.Module):
         If the teachers, or the student, cannot give what a loss needs.
     """
 
-    def __init__(self, terms: TeacherTerms, context: ObjectiveContext) -> None:
+    def __init__(
+        self, terms: TeacherTerms, context: ObjectiveContext, key: str = "objective"
+    ) -> None:
         super().__init__()
         self.terms = terms
         self.uses_answers = is_ever_used(terms.answers.weight)
-        self.matchings = nn.ModuleDict(_make_matchings(terms, context))
+        self.matchings = nn.ModuleDict(_make_matchings(terms, context, key))
         if context.teacher is None:
             raise ConfigurationError(
                 "there is nobody to learn from: name model folders in teacher.models"
@@ -59,11 +63,11 @@ class TeacherLosses(nn.Module):
         if self.uses_answers and not context.teacher.gives_answers:
             raise ConfigurationError(
                 "the teachers tell other classes apart than the student, so that their answers "
-                "cannot be learned: set objective.answers.weight to 0"
+                f"cannot be learned: set {key}.answers.weight to 0"
             )
         if not self.uses_answers and not self.matchings:
             raise ConfigurationError(
-                "nothing is learned from the teachers: all weights of objective.answers, "
+                f"nothing is learned from the teachers: all weights of {key}.answers, "
                 "features, relations and class_attention are 0"
             )
         members = [self._matching(name) for name in self.matchings]
@@ -76,6 +80,7 @@ class TeacherLosses(nn.Module):
         teacher: TeacherAnswers,
         share: float,
         erased: Tensor | None = None,
+        image_weights: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the weighted sum.
 
@@ -89,8 +94,10 @@ class TeacherLosses(nn.Module):
         share : float
             Of the training that is done, for schedules.
         erased : torch.Tensor, shape (B, patches), bool, optional
-            Patches that the student's sequence left out (``erased="skip"``). Patches that were
-            replaced by the mask token are in the sequence and need no mention.
+            Patches that do not count in features, relations and attention: those that the
+            student's sequence left out (``erased="skip"``), and those in it that may be spared.
+        image_weights : torch.Tensor, shape (B,), optional
+            Of each image in the answers' mean; one by default.
 
         Returns
         -------
@@ -108,21 +115,24 @@ class TeacherLosses(nn.Module):
                 if weight == 0:
                     continue
                 if name == "answers":
-                    part = self._compare_answers(output, teacher)
+                    part = self._compare_answers(output, teacher, image_weights)
                 else:
                     part = self._matching(name)(output.captured, teacher.captured, erased)
                 loss = loss + weight * part
                 parts[name] = part.detach()
         return loss, parts
 
-    def _compare_answers(self, output: Any, teacher: TeacherAnswers) -> Tensor:
+    def _compare_answers(
+        self, output: Any, teacher: TeacherAnswers, image_weights: Tensor | None
+    ) -> Tensor:
         assert teacher.logits is not None
         # as in DeiT, the distillation token learns from the teacher where there is one
         token = output.distillation_logits
         student: Tensor = output.logits if token is None else token
         if self.terms.answers.kind == "hard":
-            return hard_answers(student, teacher.logits)
-        return soft_answers(student, teacher.logits, self.terms.answers.temperature)
+            return hard_answers(student, teacher.logits, image_weights)
+        temperature = self.terms.answers.temperature
+        return soft_answers(student, teacher.logits, temperature, image_weights)
 
     def _matching(self, name: str) -> Matching:
         matching = self.matchings[name]
@@ -130,7 +140,9 @@ class TeacherLosses(nn.Module):
         return matching
 
 
-def _make_matchings(terms: TeacherTerms, context: ObjectiveContext) -> dict[str, Matching]:
+def _make_matchings(
+    terms: TeacherTerms, context: ObjectiveContext, key: str
+) -> dict[str, Matching]:
     wanted = [
         name
         for name in ("features", "relations", "class_attention")
@@ -141,15 +153,19 @@ def _make_matchings(terms: TeacherTerms, context: ObjectiveContext) -> dict[str,
     teacher = context.teacher.shape
     if teacher is None:
         raise ConfigurationError(
-            f"objective.{wanted[0]}.weight is above 0, which needs the teacher in the loop: stored "
+            f"{key}.{wanted[0]}.weight is above 0, which needs the teacher in the loop: stored "
             "answers hold no hidden states; set teacher.answers to loop"
         )
     student = measure_shape(context.model, context.in_channels, context.image_size)
     makers: dict[str, Matching] = {}
     if "features" in wanted:
-        makers["features"] = FeatureMatching(terms.features, student, teacher)
+        makers["features"] = FeatureMatching(terms.features, student, teacher, f"{key}.features")
     if "relations" in wanted:
-        makers["relations"] = RelationMatching(terms.relations, student, teacher)
+        makers["relations"] = RelationMatching(
+            terms.relations, student, teacher, f"{key}.relations"
+        )
     if "class_attention" in wanted:
-        makers["class_attention"] = ClassAttentionMatching(terms.class_attention, student, teacher)
+        makers["class_attention"] = ClassAttentionMatching(
+            terms.class_attention, student, teacher, f"{key}.class_attention"
+        )
     return makers

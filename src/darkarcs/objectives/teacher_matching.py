@@ -17,6 +17,7 @@ from darkarcs.objectives.distillation_losses import (
     join_heads,
     map_layers,
     relation_loss,
+    visible_patches,
 )
 from darkarcs.objectives.model_shape import ModelShape
 from darkarcs.objectives.teacher_terms import ClassAttentionTerm, FeatureTerm, RelationTerm
@@ -68,7 +69,7 @@ class Matching(nn.Module):
         pair : tuple of (int, int)
             Layers.
         erased : torch.Tensor, shape (B, patches), bool, or None
-            Patches that the student's sequence left out.
+            Patches that do not count, on the student's grid; its sequence may hold them or not.
 
         Returns
         -------
@@ -97,22 +98,28 @@ class Matching(nn.Module):
         grid = self.student.grids[pair[0]]
         return aligned_patches(tokens, self.teacher.num_prefix_tokens, grid, erased)
 
-    def own_patches(self, tokens: Tensor) -> Tensor:
+    def own_patches(self, tokens: Tensor, erased: Tensor | None) -> Tensor:
         """Take the patches of the student.
 
         Parameters
         ----------
         tokens : torch.Tensor, shape (B, N, D) or (B, D, H, W)
             Of the student.
+        erased : torch.Tensor, shape (B, patches), bool, or None
+            See `compare`.
 
         Returns
         -------
         torch.Tensor, shape (B, n, D), float32
-            Without what stands before the patches.
+            Without what stands before the patches, and without erased ones.
         """
         if tokens.ndim == 4:
-            return tokens.float().flatten(2).transpose(1, 2)
-        return tokens[:, self.student.num_prefix_tokens :].float()
+            patches = tokens.float().flatten(2).transpose(1, 2)
+        else:
+            patches = tokens[:, self.student.num_prefix_tokens :].float()
+        if erased is None or patches.shape[1] != erased.shape[1]:  # they were skipped
+            return patches
+        return visible_patches(patches, erased)
 
 
 class FeatureMatching(Matching):
@@ -124,6 +131,8 @@ class FeatureMatching(Matching):
         Layers and distance.
     student, teacher : ModelShape
         Of the two models.
+    key : str
+        Of the term in the recipe, for messages.
 
     Raises
     ------
@@ -131,11 +140,12 @@ class FeatureMatching(Matching):
         If a model has no hidden states to capture, or a layer does not exist.
     """
 
-    def __init__(self, term: FeatureTerm, student: ModelShape, teacher: ModelShape) -> None:
-        _require(bool(student.depth), "features", "student", "hidden states")
-        _require(bool(teacher.depth), "features", "teacher", "hidden states")
-        key = "objective.features.layers"
-        pairs = map_layers(term.layers, student.depth, teacher.depth, key)
+    def __init__(
+        self, term: FeatureTerm, student: ModelShape, teacher: ModelShape, key: str
+    ) -> None:
+        _require(bool(student.depth), key, "student", "hidden states")
+        _require(bool(teacher.depth), key, "teacher", "hidden states")
+        pairs = map_layers(term.layers, student.depth, teacher.depth, f"{key}.layers")
         super().__init__(pairs, ("hidden",), student, teacher)
         self.distance = term.distance
         self.projections = nn.ModuleDict(
@@ -150,7 +160,7 @@ class FeatureMatching(Matching):
     ) -> Tensor:
         """Compare one pair of layers; see `Matching.compare`."""
         projection = self.projections[f"{pair[0]}_{pair[1]}"]
-        projected = projection(self.own_patches(student[f"hidden.{pair[0]}"]))
+        projected = projection(self.own_patches(student[f"hidden.{pair[0]}"], erased))
         target = self.align(teacher[f"hidden.{pair[1]}"], pair, erased)
         return feature_loss(projected, target, self.distance)
 
@@ -164,6 +174,8 @@ class RelationMatching(Matching):
         Layers, vectors and heads.
     student, teacher : ModelShape
         Of the two models.
+    key : str
+        Of the term in the recipe, for messages.
 
     Raises
     ------
@@ -172,11 +184,12 @@ class RelationMatching(Matching):
         divide the widths.
     """
 
-    def __init__(self, term: RelationTerm, student: ModelShape, teacher: ModelShape) -> None:
-        _require(bool(student.num_heads), "relations", "student", "queries, keys and values")
-        _require(bool(teacher.num_heads), "relations", "teacher", "queries, keys and values")
-        key = "objective.relations.layers"
-        pairs = map_layers(term.layers, student.depth, teacher.depth, key)
+    def __init__(
+        self, term: RelationTerm, student: ModelShape, teacher: ModelShape, key: str
+    ) -> None:
+        _require(bool(student.num_heads), key, "student", "queries, keys and values")
+        _require(bool(teacher.num_heads), key, "teacher", "queries, keys and values")
+        pairs = map_layers(term.layers, student.depth, teacher.depth, f"{key}.layers")
         super().__init__(pairs, term.of, student, teacher)
         self.kinds = term.of
         self.num_heads = {
@@ -192,7 +205,7 @@ class RelationMatching(Matching):
         """Compare one pair of layers; see `Matching.compare`."""
         losses = []
         for kind in self.kinds:
-            own = self.own_patches(join_heads(student[f"{kind}.{pair[0]}"]))
+            own = self.own_patches(join_heads(student[f"{kind}.{pair[0]}"]), erased)
             other = self.align(join_heads(teacher[f"{kind}.{pair[1]}"]), pair, erased)
             losses.append(relation_loss(own, other, self.num_heads[pair]))
         return torch.stack(losses).mean()
@@ -207,6 +220,8 @@ class ClassAttentionMatching(Matching):
         Layers.
     student, teacher : ModelShape
         Of the two models.
+    key : str
+        Of the term in the recipe, for messages.
 
     Raises
     ------
@@ -214,11 +229,12 @@ class ClassAttentionMatching(Matching):
         If a model has no attention to capture, or a layer does not exist.
     """
 
-    def __init__(self, term: ClassAttentionTerm, student: ModelShape, teacher: ModelShape) -> None:
-        _require(student.gives_attention, "class_attention", "student", "attention")
-        _require(teacher.gives_attention, "class_attention", "teacher", "attention")
-        key = "objective.class_attention.layers"
-        pairs = map_layers(term.layers, student.depth, teacher.depth, key)
+    def __init__(
+        self, term: ClassAttentionTerm, student: ModelShape, teacher: ModelShape, key: str
+    ) -> None:
+        _require(student.gives_attention, key, "student", "attention")
+        _require(teacher.gives_attention, key, "teacher", "attention")
+        pairs = map_layers(term.layers, student.depth, teacher.depth, f"{key}.layers")
         super().__init__(pairs, ("attention",), student, teacher)
 
     def compare(
@@ -227,16 +243,18 @@ class ClassAttentionMatching(Matching):
         """Compare one pair of layers; see `Matching.compare`."""
         own, other = student[f"attention.{pair[0]}"], teacher[f"attention.{pair[1]}"]
         grid = self.student.grids[pair[0]]
-        shape = self.teacher
+        mine, shape = self.student, self.teacher
+        skipped = own.shape[-1] - mine.num_prefix_tokens < grid[0] * grid[1]
+        here = (None, None) if skipped else (grid, erased)
         return class_attention_loss(
-            class_attention(own, self.student.num_prefix_tokens, self.student.class_token),
+            class_attention(own, mine.num_prefix_tokens, mine.class_token, *here),
             class_attention(other, shape.num_prefix_tokens, shape.class_token, grid, erased),
         )
 
 
-def _require(condition: bool, term: str, whose: str, what: str) -> None:
+def _require(condition: bool, key: str, whose: str, what: str) -> None:
     if not condition:
         raise ConfigurationError(
-            f"objective.{term}.weight is above 0, but the {whose} has no {what} to capture: "
+            f"{key}.weight is above 0, but the {whose} has no {what} to capture: "
             f"choose a vision transformer, or set the weight to 0"
         )

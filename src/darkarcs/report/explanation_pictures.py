@@ -122,7 +122,7 @@ def draw_erasing(
 
 
 def draw_attention(explanation: Explanation) -> bytes | None:
-    """Draw the class token's attention in each layer and head, and the rollout below.
+    """Draw the attention of what the head reads in each layer and head, and the rollout below.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def draw_attention(explanation: Explanation) -> bytes | None:
 def _relative_maps(explanation: Explanation) -> list[tuple[str, Floats]]:
     maps: list[tuple[str, Floats]] = []
     if explanation.attention is not None:
-        maps.append(("class attention, last layer", explanation.attention[-1].mean(axis=0)))
+        maps.append(("attention, last layer", explanation.attention[-1].mean(axis=0)))
     if explanation.rollout is not None:
         maps.append(("attention rollout", explanation.rollout[-1]))
     if explanation.gradient_attention is not None:

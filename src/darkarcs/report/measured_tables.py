@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from darkarcs.errors import DataError
+from darkarcs.report.benchmark_table import leaderboard_table, shortcut_table
+from darkarcs.report.detection_cells import detection_cells, limit_cells, sensitivity_cells
+from darkarcs.report.markdown import markdown_table as markdown_table
 
 _MARKER = re.compile(
     r"(?P<open><!-- measured:(?P<kind>[\w-]+) (?P<file>[\w./-]+) -->)\n"
@@ -21,7 +24,7 @@ def refresh_measured(page: Path, results: Path) -> bool:
     """Rewrite the measured tables of a Markdown page.
 
     A table stands between ``<!-- measured:KIND FILE -->`` and ``<!-- /measured -->``; FILE is
-    relative to the folder of results. Doing it twice changes nothing.
+    relative to the folder of results, or a folder of entries. Doing it twice changes nothing.
 
     Parameters
     ----------
@@ -46,9 +49,10 @@ def refresh_measured(page: Path, results: Path) -> bool:
 
     def render(match: re.Match[str]) -> str:
         file = results / match["file"]
-        if match["kind"] not in KINDS or not file.is_file():
+        of_entries = match["kind"] in OF_FOLDERS
+        if match["kind"] not in KINDS or not (of_entries or file.is_file()):
             raise DataError(f"{page}: no table '{match['kind']}' of {match['file']} can be made")
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = _entries(file) if of_entries else json.loads(file.read_text(encoding="utf-8"))
         table = KINDS[match["kind"]](content)
         return (
             f"{match['open']}\n\n{table}\n\n{_origin(content, file, results)}\n\n{match['close']}"
@@ -154,30 +158,47 @@ def audit_table(content: dict[str, Any]) -> str:
     return markdown_table(("set", "what classifiers see", "AUC", "verdict"), rows)
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table.
+def limit_table(content: dict[str, Any]) -> str:
+    """Write the three figures of an information limit.
 
     Parameters
     ----------
-    header : sequence of str
-        Of the columns.
-    rows : sequence of sequence of str
-        The cells.
+    content : dict
+        Of ``results/limits/NAME.json``.
 
     Returns
     -------
     str
-        Markdown, without a line break at the end.
-
-    Examples
-    --------
-    >>> print(markdown_table(("a", "b"), [("1", "2")]))
-    | a | b |
-    | --- | --- |
-    | 1 | 2 |
+        Markdown.
     """
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', ' ') for cell in line)} |" for line in lines)
+    header = (
+        *("class", "fraction", "noise", "median d", "median d_perp", "AUC"),
+        *("oracle", "marginalized", "observer", "refit / d_perp"),
+    )
+    rows = []
+    for row in content["rows"]:
+        check = row["refit"]
+        fraction = "" if row["fraction"] is None else f"{row['fraction']:g}"
+        for kind in ("paired", "pooled"):
+            cells = [row["class_name"], fraction, f"{row['noise_factor']:g}"]
+            cells += [f"{row['d'][2]:.1f}", f"{row['d_perp'][2]:.1f}", kind]
+            for name in ("oracle", "marginalized", "observer"):
+                area = None if row[name] is None else row[name][kind]
+                cells.append("" if area is None else _with_interval(area))
+            cells.append("" if check is None else f"{check['ratio'][2]:.2f} ({check['num']})")
+            rows.append(cells)
+    return markdown_table(header, rows)
+
+
+def _with_interval(area: dict[str, Any]) -> str:
+    low, high = area["interval"]
+    return f"{area['value']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _entries(folder: Path) -> dict[str, Any]:
+    """Read all entries of a folder, and below it; there may be none yet."""
+    files = sorted(folder.rglob("*.json"))
+    return {"entries": [json.loads(path.read_text(encoding="utf-8")) for path in files]}
 
 
 def _origin(content: dict[str, Any], file: Path, results: Path) -> str:
@@ -191,4 +212,12 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "sweep": sweep_table,
     "simulation-speed": simulation_speed_table,
     "audit": audit_table,
+    "detection": lambda content: markdown_table(*limit_cells(content)),
+    "detection-rates": lambda content: markdown_table(*detection_cells(content)),
+    "sensitivity": lambda content: markdown_table(*sensitivity_cells(content)),
+    "leaderboard": leaderboard_table,
+    "limit": limit_table,
+    "shortcut": shortcut_table,
 }
+#: Kinds whose tables are made from a folder of files, ``results/leaderboard/SUITE/MODEL.json``.
+OF_FOLDERS = {"leaderboard", "shortcut"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from darkarcs.configuration import Configuration
@@ -20,6 +21,8 @@ from darkarcs.substructure import (
 )
 from darkarcs.substructure import Subhalos as DrawnSubhalos
 
+#: One number a subhalo, by column.
+Table = dict[str, NDArray[np.float64]]
 #: Speed of light, km/s.
 _LIGHT = 299792.458
 _RADIANS_TO_ARCSEC = 180 * 3600 / np.pi
@@ -93,19 +96,7 @@ class Subhalos(Configuration):
         )
         expected = shape.with_expected_mass(fraction * disk / _bound_share(self, host))
         halos = _draw(_population(self, expected), random, host)
-        table = {
-            name: getattr(halos, name)
-            for name in (
-                *("mass", "bound_mass", "x", "y"),
-                *("concentration", "scale_radius", "truncation_radius"),
-            )
-        }
-        inner = np.log1p(halos.concentration) - halos.concentration / (1 + halos.concentration)
-        strength = (1 - np.log(2)) / (np.pi * host.critical_surface_density)
-        table["scale_deflection"] = (
-            host.mass_factor * strength * halos.mass / inner / halos.scale_radius
-        )
-        return Drawn(masses={"subhalos": table}, columns=columns)
+        return Drawn(masses={"subhalos": table_of(halos, host)}, columns=columns)
 
 
 class Granules(Configuration):
@@ -165,6 +156,36 @@ class Granules(Configuration):
         )[0]
         columns = {"substructure.log10_axion_mass": log10_mass, "substructure.granule_scale": scale}
         return Drawn(fields={"granules": convergence}, columns=columns)
+
+
+def table_of(halos: DrawnSubhalos, host: Host) -> Table:
+    """Give subhalos the columns of `LensParameters.masses`, how strongly they deflect included.
+
+    Parameters
+    ----------
+    halos : darkarcs.substructure.Subhalos, arrays of shape (S,)
+        Of one lens.
+    host : Host
+        The lens.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (S,)
+        The table ``subhalos``.
+    """
+    table = {
+        name: getattr(halos, name)
+        for name in (
+            *("mass", "bound_mass", "x", "y"),
+            *("concentration", "scale_radius", "truncation_radius"),
+        )
+    }
+    inner = np.log1p(halos.concentration) - halos.concentration / (1 + halos.concentration)
+    strength = (1 - np.log(2)) / (np.pi * host.critical_surface_density)
+    table["scale_deflection"] = (
+        host.mass_factor * strength * halos.mass / inner / halos.scale_radius
+    )
+    return table
 
 
 def _population(settings: Subhalos, mass_function: SubhaloMassFunction) -> SubhaloPopulation:

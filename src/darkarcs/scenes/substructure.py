@@ -11,6 +11,7 @@ from darkarcs.configuration import Configuration
 from darkarcs.scenes.hosts import Drawn, Host
 from darkarcs.scenes.physical_kinds import Granules, Subhalos
 from darkarcs.scenes.published_kinds import PublishedCold, PublishedString
+from darkarcs.scenes.single_subhalo import SingleSubhalo
 
 
 class NoSubstructure(Configuration):
@@ -43,6 +44,6 @@ class NoSubstructure(Configuration):
 
 
 Substructure = Annotated[
-    NoSubstructure | PublishedCold | PublishedString | Subhalos | Granules,
+    NoSubstructure | PublishedCold | PublishedString | Subhalos | SingleSubhalo | Granules,
     Field(discriminator="kind"),
 ]

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from darkarcs.data.lens_images import LensImages
 from darkarcs.errors import ConfigurationError
 from darkarcs.scenes import BLOCK
 from darkarcs.simulation.request import SimulationRequest
-from darkarcs.simulation.simulate import simulate_block
+from darkarcs.simulation.simulate import SimulatedBlock, join, simulate_block, to_lens_images
 
 
 class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
@@ -60,8 +61,7 @@ class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
         self.position = 0
         self._at_work = False
         self._block = -1
-        self._images: Tensor | None = None
-        self._labels: Tensor | None = None
+        self._simulated: SimulatedBlock | None = None
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         worker = get_worker_info()
@@ -107,14 +107,25 @@ class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
         labels : Tensor, shape (stop - start,), int64
             On the device.
         """
-        pieces = []
-        at = start
-        while at < stop:
-            images, labels = self._get(at // BLOCK)
-            cut = slice(at % BLOCK, min(BLOCK, at % BLOCK + stop - at))
-            pieces.append((images[cut], labels[cut]))
-            at += cut.stop - cut.start
-        return torch.cat([p[0] for p in pieces]), torch.cat([p[1] for p in pieces])
+        pieces = list(self._pieces(start, stop))
+        labels = [torch.from_numpy(piece.parameters.labels).to(self.device) for piece in pieces]
+        return torch.cat([piece.images for piece in pieces]), torch.cat(labels)
+
+    def lenses(self, start: int, stop: int) -> LensImages:
+        """Make the same images as `between`, with metadata and lists.
+
+        Parameters
+        ----------
+        start, stop : int
+            Of the stream, whatever the request's start.
+
+        Returns
+        -------
+        LensImages
+            In memory.
+        """
+        parts = [to_lens_images(piece, self.request) for piece in self._pieces(start, stop)]
+        return parts[0] if len(parts) == 1 else join(parts, self.request)
 
     def state_dict(self) -> dict[str, Any]:
         """Give what a resumed stream needs.
@@ -136,10 +147,17 @@ class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
         """
         self.position = int(state["position"])
 
-    def _get(self, block: int) -> tuple[Tensor, Tensor]:
+    def _pieces(self, start: int, stop: int) -> Iterator[SimulatedBlock]:
+        at = start
+        while at < stop:
+            whole = self._get(at // BLOCK)
+            cut = slice(at % BLOCK, min(BLOCK, at % BLOCK + stop - at))
+            yield SimulatedBlock(whole.images[cut], whole.parameters.select(cut))
+            at += cut.stop - cut.start
+
+    def _get(self, block: int) -> SimulatedBlock:
         # neighbouring batches share a block where the batch size is no multiple of it
-        if block != self._block or self._images is None or self._labels is None:
-            simulated = simulate_block(self.request, block, device=self.device)
-            self._block, self._images = block, simulated.images
-            self._labels = torch.from_numpy(simulated.parameters.labels).to(self.device)
-        return self._images, self._labels
+        if block != self._block or self._simulated is None:
+            self._simulated = simulate_block(self.request, block, device=self.device)
+            self._block = block
+        return self._simulated

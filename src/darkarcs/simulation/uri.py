@@ -93,10 +93,30 @@ class SceneStream(LensStream):
         labels : ndarray of int64, shape (count,)
             Index into the class names.
         """
+        images, labels = self._endless(count, device).between(start, start + count)
+        return images.cpu().numpy(), labels.cpu().numpy()
+
+    def lenses(self, start: int, count: int, device: Any) -> LensImages:
+        """Make training images with their metadata and lists; see `LensStream.lenses`.
+
+        Parameters
+        ----------
+        start, count : int
+            Which.
+        device : torch.device or str
+            Where they are made.
+
+        Returns
+        -------
+        LensImages
+            In memory.
+        """
+        return self._endless(count, device).lenses(start, start + count)
+
+    def _endless(self, count: int, device: Any) -> EndlessLenses:
         if self._lenses is None:  # keeps the last block for the batch that goes on in it
             self._lenses = EndlessLenses(self.request, count, device)
-        images, labels = self._lenses.between(start, start + count)
-        return images.cpu().numpy(), labels.cpu().numpy()
+        return self._lenses
 
     def images(self, part: Literal["train", "validation", "test"], num: int) -> LensImages:
         """Make the first images of a part; see `LensStream.images`.

@@ -119,21 +119,18 @@ class SubhaloPopulation(Configuration):
         x, y, z = self.positions.draw(
             len(mass), random, einstein_radius=einstein_radius, kpc_per_arcsec=kpc_per_arcsec
         )
-        concentration = self.concentration.draw(mass, random, redshift=redshift, hubble=hubble)
-        if self.warm is not None:
-            concentration = concentration * self.warm.concentration_ratio(mass, redshift)
-        scale = scale_radius(mass, concentration, critical_density=critical_density)
-        distance = np.sqrt(x**2 + y**2 + z**2) * kpc_per_arcsec
-        truncation = truncation_radius(mass, distance)
-        return Subhalos(
-            mass=mass,
-            x=x,
-            y=y,
-            z=z,
-            concentration=concentration,
-            scale_radius=scale / kpc_per_arcsec,
-            truncation_radius=truncation / kpc_per_arcsec,
-            bound_mass=truncated_mass(mass, concentration, truncation / scale),
+        return with_structure(
+            mass,
+            x,
+            y,
+            z,
+            random,
+            concentration=self.concentration,
+            warm=self.warm,
+            kpc_per_arcsec=kpc_per_arcsec,
+            redshift=redshift,
+            hubble=hubble,
+            critical_density=critical_density,
         )
 
     def _draw_masses(self, random: np.random.Generator, num: int | None) -> NDArray[np.float64]:
@@ -142,6 +139,74 @@ class SubhaloPopulation(Configuration):
         number = self.mass_function.draw_number(random) if num is None else num
         mass = self.mass_function.draw_masses(number, random)
         return mass if self.warm is None else mass[self.warm.survives(mass, random)]
+
+
+def with_structure(
+    mass: NDArray[np.float64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    z: NDArray[np.float64],
+    random: np.random.Generator,
+    *,
+    concentration: DuffyConcentration,
+    warm: WarmDarkMatter | None = None,
+    kpc_per_arcsec: float,
+    redshift: float,
+    hubble: float,
+    critical_density: float,
+) -> Subhalos:
+    """Give subhalos of known masses and places their concentrations, radii and bound masses.
+
+    Parameters
+    ----------
+    mass : ndarray, shape (S,), solar masses
+        m_200 at infall.
+    x, y, z : ndarray, shape (S,), arcsec
+        Relative to the lens, z along the line of sight.
+    random : numpy.random.Generator
+        Source of the concentrations' scatter.
+    concentration : DuffyConcentration
+        Mass-concentration relation.
+    warm : WarmDarkMatter, optional
+        Lowers the concentrations.
+    kpc_per_arcsec, redshift, hubble, critical_density : float
+        As for `SubhaloPopulation.draw`.
+
+    Returns
+    -------
+    Subhalos
+        Arrays of shape (S,).
+
+    Examples
+    --------
+    >>> place = (np.array([1.0]), np.zeros(1), np.array([5.0]))
+    >>> lens = {"kpc_per_arcsec": 6.1, "redshift": 0.5, "hubble": 0.7, "critical_density": 230.0}
+    >>> halos = with_structure(
+    ...     np.array([1e9]),
+    ...     *place,
+    ...     np.random.default_rng(1),
+    ...     concentration=DuffyConcentration(scatter=0.0),
+    ...     **lens,
+    ... )
+    >>> halos.concentration.round(2).tolist(), (halos.bound_mass / halos.mass).round(2).tolist()
+    ([9.21], [0.46])
+    """
+    ratio = concentration.draw(mass, random, redshift=redshift, hubble=hubble)
+    if warm is not None:
+        ratio = ratio * warm.concentration_ratio(mass, redshift)
+    scale = scale_radius(mass, ratio, critical_density=critical_density)
+    distance = np.sqrt(x**2 + y**2 + z**2) * kpc_per_arcsec
+    truncation = truncation_radius(mass, distance)
+    return Subhalos(
+        mass=mass,
+        x=x,
+        y=y,
+        z=z,
+        concentration=ratio,
+        scale_radius=scale / kpc_per_arcsec,
+        truncation_radius=truncation / kpc_per_arcsec,
+        bound_mass=truncated_mass(mass, ratio, truncation / scale),
+    )
 
 
 def stack(populations: Sequence[Subhalos]) -> Subhalos:

@@ -49,6 +49,11 @@ def move_batch(batch: Batch, device: torch.device) -> TrainingBatch:
         labels=batch.labels.to(device),
         indices=None if batch.indices is None else batch.indices.to(device),
         views=tuple(view.to(device) for view in views),
+        targets=(
+            None
+            if batch.targets is None
+            else {name: values.to(device) for name, values in batch.targets.items()}
+        ),
     )
 
 
@@ -92,6 +97,8 @@ class TrainingBatches:
         Root seed.
     views : sequence of torch.Tensor, each of shape (N, C, H', W')
         The same images by further preprocessings, for teachers.
+    targets : dict of str to torch.Tensor, each of shape (N, ...), optional
+        What the objective asked for beside labels.
 
     Raises
     ------
@@ -106,6 +113,7 @@ class TrainingBatches:
         batch_size: int,
         seed: int,
         views: Sequence[Tensor] = (),
+        targets: dict[str, Tensor] | None = None,
     ) -> None:
         if len(images) == 0:
             raise DataError("no training images are left after the split")
@@ -114,6 +122,7 @@ class TrainingBatches:
         self.batch_size = min(batch_size, len(images))
         self.seed = seed
         self.views = tuple(views)
+        self.targets = targets
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -144,7 +153,13 @@ class TrainingBatches:
         for index in range(len(self)):
             chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
             views = tuple(view[chosen] for view in self.views)
-            yield TrainingBatch(self.images[chosen], self.labels[chosen], chosen, views=views)
+            yield TrainingBatch(
+                self.images[chosen],
+                self.labels[chosen],
+                chosen,
+                targets=_rows(self.targets, chosen),
+                views=views,
+            )
 
 
 class OrderedBatches:
@@ -158,17 +173,34 @@ class OrderedBatches:
         Class indices.
     batch_size : int
         Images a batch; the last one may be smaller.
+    targets : dict of str to torch.Tensor, each of shape (N, ...), optional
+        What the objective asked for beside labels.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, batch_size: int) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        targets: dict[str, Tensor] | None = None,
+    ) -> None:
         self.images = images
         self.labels = labels
         self.batch_size = batch_size
+        self.targets = targets
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.batch_size)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         for start in range(0, len(self.images), self.batch_size):
-            stop = start + self.batch_size
-            yield TrainingBatch(self.images[start:stop], self.labels[start:stop])
+            chosen = slice(start, start + self.batch_size)
+            yield TrainingBatch(
+                self.images[chosen], self.labels[chosen], targets=_rows(self.targets, chosen)
+            )
+
+
+def _rows(targets: dict[str, Tensor] | None, chosen: Tensor | slice) -> dict[str, Tensor] | None:
+    if targets is None:
+        return None
+    return {name: values[chosen] for name, values in targets.items()}

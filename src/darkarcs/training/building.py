@@ -7,16 +7,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from darkarcs.data import FittedPreprocessing
+from darkarcs.data import FittedPreprocessing, LensImages
 from darkarcs.errors import ConfigurationError
 from darkarcs.models import ImageClassifier, apply_finetuning, create_model
-from darkarcs.objectives import Objective, ObjectiveContext, TeacherDescription, objectives
+from darkarcs.objectives import (
+    Objective,
+    ObjectiveContext,
+    TargetStatistics,
+    TeacherDescription,
+    objectives,
+)
 from darkarcs.seeding import derive_seed
 from darkarcs.training.batches import OrderedBatches, TrainingBatches
 from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
 from darkarcs.training.streaming import StreamBatches
+from darkarcs.training.target_maker import TargetMaker
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +80,7 @@ def build_objective(
     model: ImageClassifier,
     num_steps: int,
     teacher: TeacherDescription | None = None,
+    targets: TargetStatistics | None = None,
 ) -> Objective:
     """Build the recipe's objective.
 
@@ -87,6 +96,8 @@ def build_objective(
         Optimizer steps in the run.
     teacher : TeacherDescription, optional
         Of the recipe's teachers, if there are any.
+    targets : TargetStatistics, optional
+        Of what the objective asks for beside labels.
 
     Returns
     -------
@@ -108,6 +119,7 @@ def build_objective(
         num_steps=num_steps,
         seed=recipe.seed,
         teacher=teacher,
+        targets=targets,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(recipe.seed, "objective weights"))
@@ -115,13 +127,14 @@ def build_objective(
     if teacher is not None and not objective.uses_teacher:
         raise ConfigurationError(
             f"teacher.models names teachers, but the objective '{configuration.kind}' asks none: "
-            "set objective.kind to distillation, or leave teacher.models away"
+            "set objective.kind to distillation, give iterative_erasing a distillation block, or "
+            "leave teacher.models away"
         )
     if prepared.unlabelled and not objective.uses_unlabelled:
         raise ConfigurationError(
             f"the objective '{configuration.kind}' cannot learn from unlabelled images: set "
             "objective.kind to distillation, give iterative_erasing a weight for reconstruction or "
-            "consistency, or leave them away"
+            "consistency, or a distillation block, or leave them away"
         )
     return objective
 
@@ -131,6 +144,7 @@ def make_batches(
     prepared: TrainingData,
     device: torch.device,
     further: Sequence[FittedPreprocessing] = (),
+    targets: TargetMaker | None = None,
 ) -> tuple[TrainingBatches | StreamBatches, OrderedBatches]:
     """Make the batches of training and validation, on the device.
 
@@ -144,6 +158,8 @@ def make_batches(
         Where they go.
     further : sequence of FittedPreprocessing
         By which teachers in the loop see the same images.
+    targets : TargetMaker, optional
+        Makes what the objective asks for beside labels.
 
     Returns
     -------
@@ -159,6 +175,7 @@ def make_batches(
             recipe.stream.images_per_epoch,
             settings.batch_size,
             device,
+            targets,
         )
     else:
         training = TrainingBatches(
@@ -167,10 +184,20 @@ def make_batches(
             settings.batch_size,
             recipe.seed,
             [prepared.preprocess_training(preprocessing).to(device) for preprocessing in further],
+            _targets(targets, prepared.train, device),
         )
     validation = OrderedBatches(
         prepared.validation_images.to(device),
         prepared.validation_labels.to(device),
         settings.evaluation_batch_size,
+        _targets(targets, prepared.validation, device),
     )
     return training, validation
+
+
+def _targets(
+    maker: TargetMaker | None, lenses: LensImages, device: torch.device
+) -> dict[str, Tensor] | None:
+    if maker is None:
+        return None
+    return {name: values.to(device) for name, values in maker.make(lenses).items()}

@@ -15,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import functional
 
 from darkarcs.errors import ConfigurationError
 from darkarcs.evaluation.roc import macro_auc
@@ -121,8 +122,9 @@ class Selection(Callback):
         self.directory = directory
         self.best_auc = -1.0
         self.best_loss = math.inf
+        self.best_skill: float | None = None
         self.best_epoch = -1
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, float | None]] = []
         self.elapsed = 0.0
         self._started = self._validation_started = time.monotonic()
 
@@ -130,6 +132,11 @@ class Selection(Callback):
     def best_path(self) -> Path:
         """The weights of the best epoch so far."""
         return self.directory / f"best-epoch={self.best_epoch}.safetensors"
+
+    @property
+    def released_path(self) -> Path:
+        """The objective's own module of the best epoch so far, if it has one to release."""
+        return self.directory / f"best-epoch={self.best_epoch}.objective.safetensors"
 
     @property
     def wall_time(self) -> float:
@@ -143,7 +150,7 @@ class Selection(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove weights that are no longer the best; the last checkpoint needs them no more."""
         for path in self.directory.glob("best-epoch=*.safetensors"):
-            if path != self.best_path:
+            if path not in (self.best_path, self.released_path):
                 path.unlink()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -165,11 +172,11 @@ class Selection(Callback):
                 f"training diverged in epoch {trainer.current_epoch + 1}: its logits are not "
                 "finite; lower training.learning_rate or set training.gradient_clip"
             )
-        auc = macro_auc(logits.double().numpy(), labels.numpy())
-        loss = float(torch.nn.functional.cross_entropy(logits, labels))
-        losses = pl_module.validation_losses
-        if losses:  # self-supervised: the head is untrained, its AUC says nothing
-            loss = sum(value * count for value, count in losses) / sum(count for _, count in losses)
+        one_class = logits.shape[1] < 2
+        auc = math.nan if one_class else macro_auc(logits.double().numpy(), labels.numpy())
+        losses, skills = pl_module.validation_losses, pl_module.validation_skills
+        # of an objective that does not select by AUC: its head is untrained, or one of several
+        loss = _mean(losses) if losses else float(functional.cross_entropy(logits, labels))
         pl_module.log("validation_auc", auc, prog_bar=True, batch_size=len(labels))
         pl_module.log("validation_loss", loss, batch_size=len(labels))
         self.history.append(
@@ -180,7 +187,8 @@ class Selection(Callback):
                 "token_forwards": pl_module.token_forwards,
                 "train_loss": float(torch.stack(pl_module.epoch_losses).mean()),
                 "validation_loss": loss,
-                "validation_auc": auc,
+                "validation_auc": None if one_class else auc,
+                **({"validation_skill": _mean(skills)} if skills else {}),
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
                 "validation_time": round(validation_time, 3),
                 "wall_time": round(self.wall_time, 3),
@@ -190,23 +198,28 @@ class Selection(Callback):
         better = (auc, -loss) > (self.best_auc, -self.best_loss)
         if loss < self.best_loss if losses else better:
             self.best_auc, self.best_loss = auc, loss
+            self.best_skill = _mean(skills) if skills else None
             self.best_epoch = trainer.current_epoch
             save_weights(pl_module.model, self.best_path)
+            if pl_module.objective.released is not None:
+                save_weights(pl_module.objective.released, self.released_path)
         self._write_history()
         logger.info(
-            "epoch %d of %s: train loss %.4f, validation loss %.4f, AUC %.5f (%.0f s)",
+            "epoch %d of %s: train loss %.4f, validation loss %.4f, %s %.5f (%.0f s)",
             trainer.current_epoch + 1,
             trainer.max_epochs,
             self.history[-1]["train_loss"],
             loss,
-            auc,
+            "skill" if skills else "AUC",
+            _mean(skills) if skills else auc,
             self.wall_time,
         )
 
     def _write_history(self) -> None:
         temporary = self.directory / "history.csv.part"
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, HISTORY_COLUMNS)
+            further = tuple(name for name in self.history[0] if name not in HISTORY_COLUMNS)
+            writer = csv.DictWriter(file, (*HISTORY_COLUMNS, *further))
             writer.writeheader()
             writer.writerows(self.history)
         temporary.replace(self.directory / "history.csv")
@@ -216,6 +229,7 @@ class Selection(Callback):
         return {
             "best_auc": self.best_auc,
             "best_loss": self.best_loss,
+            "best_skill": self.best_skill,
             "best_epoch": self.best_epoch,
             "history": self.history,
             "wall_time": self.wall_time,
@@ -225,9 +239,15 @@ class Selection(Callback):
         """Take up where the checkpoint was written."""
         self.best_auc = state_dict["best_auc"]
         self.best_loss = state_dict["best_loss"]
+        self.best_skill = state_dict.get("best_skill")
         self.best_epoch = state_dict["best_epoch"]
         self.history = state_dict["history"]
         self.elapsed = state_dict["wall_time"]
+
+
+def _mean(pairs: list[tuple[float, int]]) -> float:
+    """Mean of values over the images that each stands for."""
+    return sum(value * count for value, count in pairs) / sum(count for _, count in pairs)
 
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:

@@ -12,6 +12,7 @@ from darkarcs.training.batches import TrainingBatch
 from darkarcs.training.building import build_model, build_objective
 from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
+from darkarcs.training.target_maker import make_target_maker
 from darkarcs.training.teaching_plan import TeachingPlan, plan_teaching
 
 #: Steps of an imagined run, and those of them that are tried: schedules change the cost.
@@ -39,7 +40,9 @@ def token_forwards_per_image(recipe: Recipe, prepared: TrainingData) -> float:
     plan = plan_teaching(recipe, prepared, class_names)
     described = None if plan is None else plan.describe()
     model = build_model(recipe, prepared, len(class_names))
-    objective = build_objective(recipe, prepared, model, _STEPS, described)
+    maker = make_target_maker(recipe, prepared.preprocessing, model)
+    statistics = None if maker is None else maker.describe(prepared.train)
+    objective = build_objective(recipe, prepared, model, _STEPS, described, statistics)
     batch = _first_batch(recipe, prepared, plan)
     size, answers, before = len(batch.images), None, 0.0
     if plan is not None:
@@ -49,10 +52,12 @@ def token_forwards_per_image(recipe: Recipe, prepared: TrainingData) -> float:
             share = plan.views_an_image(recipe.training.epochs) / recipe.training.epochs
             before = answers.token_forwards * share / size
             answers = replace(answers, token_forwards=0)
+    few = prepared.train.select(range(size))
+    targets = None if maker is None else maker.make(few)
     spent = [
         objective(
             model,
-            Batch(batch.images, batch.labels, batch.indices, answers),
+            Batch(batch.images, batch.labels, batch.indices, answers, targets),
             step,
             torch_generator(recipe.seed, "cost", step),
         ).token_forwards

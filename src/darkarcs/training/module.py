@@ -16,6 +16,7 @@ from darkarcs.seeding import derive_seed, torch_generator
 from darkarcs.training.batches import TrainingBatch, augmentation_generator, move_batch
 from darkarcs.training.recipe import TrainingSettings
 from darkarcs.training.schedule import parameter_groups, warmup_cosine
+from darkarcs.training.target_maker import follow
 from darkarcs.training.teaching import Teaching
 
 
@@ -70,6 +71,7 @@ class TrainingModule(pl.LightningModule):
         self.validation_logits: list[Tensor] = []
         self.validation_labels: list[Tensor] = []
         self.validation_losses: list[tuple[float, int]] = []
+        self.validation_skills: list[tuple[float, int]] = []
 
     def on_train_epoch_start(self) -> None:
         """Forget the losses of the last epoch, and choose the order of this one."""
@@ -103,9 +105,10 @@ class TrainingModule(pl.LightningModule):
         step = self.global_step
         images = self.augmentation.apply(batch.images, augmentation_generator(self.seed, step))
         teacher = None if self.teaching is None else self.teaching.answer(batch, images, step)
+        targets = follow(batch.targets, self.augmentation, augmentation_generator(self.seed, step))
         output: ObjectiveOutput = self.objective(
             self.model,
-            Batch(images, batch.labels, batch.indices, teacher),
+            Batch(images, batch.labels, batch.indices, teacher, targets),
             step,
             torch_generator(self.seed, "objective", step),
         )
@@ -126,14 +129,17 @@ class TrainingModule(pl.LightningModule):
         self.validation_logits = []
         self.validation_labels = []
         self.validation_losses = []
+        self.validation_skills = []
 
     def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
         """Keep the logits, which become an AUC; or the loss where no label is used."""
-        if self.objective.is_self_supervised:
+        if self.objective.is_self_supervised or self.objective.selects_by_loss:
             # the same draws at each validation, so that losses compare
             generator = torch_generator(self.seed, "validation", batch_idx)
             measured = self.objective(self.model, batch, self.num_steps, generator)
             self.validation_losses.append((float(measured.loss), len(batch.labels)))
+            if measured.skill is not None:
+                self.validation_skills.append((float(measured.skill), len(batch.labels)))
         output = self.model(batch.images)
         self.validation_logits.append(output.logits.float().cpu())
         self.validation_labels.append(batch.labels.cpu())

@@ -100,7 +100,7 @@ def prepare(images: LensImages, recipe: Recipe, further: LensImages | None = Non
     DataError
         If the images cannot be divided or preprocessed.
     """
-    if images.labels is not None and len(images.class_names) < 2:
+    if images.labels is not None and len(images.class_names) < 2 and not _measures(recipe):
         raise DataError(
             f"all images are of class '{images.class_names[0]}': there is nothing to tell apart; "
             "put each class into a folder of its name"
@@ -153,7 +153,7 @@ def prepare_stream(stream: LensStream, recipe: Recipe) -> TrainingData:
     DataError
         If there is one class only, or the images cannot be preprocessed.
     """
-    if len(stream.class_names) < 2:
+    if len(stream.class_names) < 2 and not _measures(recipe):
         raise DataError(f"all images are of class '{stream.class_names[0]}': add another class")
     train = stream.images("train", recipe.stream.num_fit)
     validation = stream.images("validation", recipe.stream.num_validation)
@@ -203,6 +203,11 @@ def refuse_with_stream(recipe: Recipe, further: LensImages | None) -> None:
             raise ConfigurationError(
                 f"{what} needs a set of images, and this is an endless stream: say how many by num="
             )
+
+
+def _measures(recipe: Recipe) -> bool:
+    """Whether the objective learns something that lenses of one class differ in."""
+    return hasattr(recipe.objective, "request")
 
 
 def _preprocess(parts: Sequence[LensImages], preprocessing: FittedPreprocessing) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from darkarcs.data import LensImages
+from darkarcs.errors import DataError
 from darkarcs.evaluation import Predictions, fit_temperature, write_predictions
 from darkarcs.evaluation.provenance import describe_machine, git_commit, package_version
 from darkarcs.model_folder import (
@@ -27,10 +30,14 @@ from darkarcs.models import ImageClassifier
 from darkarcs.training.batches import OrderedBatches
 from darkarcs.training.callbacks import Selection
 from darkarcs.training.convergence import has_converged
+from darkarcs.training.measuring import release_measurement
 from darkarcs.training.module import TrainingModule
 from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
 from darkarcs.training.teachers import Teacher, describe_teachers
+from darkarcs.trust import TRUST_FILE, fit_trust
+
+logger = logging.getLogger(__name__)
 
 VALIDATION_PREDICTIONS = "validation_predictions.csv"
 
@@ -74,7 +81,9 @@ def write_trained_model(
     pathlib.Path
         ``out / "model"``.
     """
-    predictions = _validation_predictions(model, prepared, recipe, images.class_names)
+    predictions = None
+    if len(images.class_names) > 1:  # with one class there is nothing to tell apart
+        predictions = _validation_predictions(model, prepared, recipe, images.class_names)
     labels = prepared.validation_labels.numpy()
     run = json.loads((out / "run.json").read_text(encoding="utf-8"))
     fitted = prepared.preprocessing
@@ -91,7 +100,7 @@ def write_trained_model(
         preprocessing=fitted,
         class_names=images.class_names,
         test_time_augmentation=recipe.test_time_augmentation,
-        temperature=fit_temperature(predictions.logits, labels),
+        temperature=1.0 if predictions is None else fit_temperature(predictions.logits, labels),
         split={
             "settings": recipe.split.model_dump(mode="json"),
             "num_images": {name: len(indices) for name, indices in prepared.splits.items()},
@@ -114,11 +123,11 @@ def write_trained_model(
             **_describe_teaching(teachers, images, prepared, module),
         },
     )
-    # before the model folder, whose presence says that the run is finished; a run that was cut
-    # off here wrote the same file
-    (out / VALIDATION_PREDICTIONS).unlink(missing_ok=True)
-    write_predictions(predictions, out / VALIDATION_PREDICTIONS)
-    path = write_model_folder(out / "model", model, description, _seen(prepared))
+    # before the model folder, whose presence says that the run is finished
+    _keep_predictions(predictions, out / VALIDATION_PREDICTIONS)
+    extras = _trust(model, description, prepared, predictions)
+    extras |= release_measurement(module.objective, model, prepared, recipe)
+    path = write_model_folder(out / "model", model, description, _seen(prepared), extras=extras)
     read_model_folder(path)  # what cannot be read back must not wait for its user
     return path
 
@@ -147,6 +156,36 @@ def _validation_predictions(
         split="validation",
         model_hash="",
     )
+
+
+def _keep_predictions(predictions: Predictions | None, path: Path) -> None:
+    path.unlink(missing_ok=True)  # a run that was cut off here wrote the same file
+    if predictions is not None:
+        write_predictions(predictions, path)
+
+
+def _trust(
+    model: ImageClassifier,
+    description: ModelDescription,
+    prepared: TrainingData,
+    predictions: Predictions | None,
+) -> dict[str, bytes]:
+    """Fit what flags images unlike the training set; a run too small for it goes without."""
+    if predictions is None:
+        return {}
+    try:
+        trust = fit_trust(
+            model,
+            description.preprocessing,
+            prepared.train,
+            prepared.validation,
+            predictions.logits / description.temperature,
+            description.test_time_augmentation,
+        )
+    except DataError as error:
+        logger.warning("the model ships nothing to judge its predictions by: %s", error)
+        return {}
+    return {TRUST_FILE: trust.to_bytes()}
 
 
 def _seen(prepared: TrainingData) -> dict[str, NDArray[np.int64]]:
@@ -201,7 +240,10 @@ def _provenance(
     module: TrainingModule,
     device: str,
 ) -> dict[str, Any]:
-    aucs = [row["validation_auc"] for row in selection.history]
+    # an objective that measures has levelled off when its skill has
+    shown = "validation_auc" if selection.best_skill is None else "validation_skill"
+    curve = [row[shown] for row in selection.history]
+    by_skill = {} if selection.best_skill is None else {"best_skill": selection.best_skill}
     report = getattr(model, "load_report", None)
     return {
         "command": run["command"],
@@ -216,7 +258,8 @@ def _provenance(
         "token_forwards": module.token_forwards,
         "wall_time": round(selection.wall_time, 1),
         "best_epoch": selection.best_epoch,
-        "best_validation_auc": selection.best_auc,
-        "converged": has_converged(aucs),
+        "best_validation_auc": selection.best_auc if math.isfinite(selection.best_auc) else None,
+        **by_skill,
+        "converged": has_converged([value for value in curve if value is not None]),
         "learning_curve": selection.history,
     }

@@ -10,6 +10,7 @@ import torch
 from darkarcs.data import FittedPreprocessing
 from darkarcs.data.streams import LensStream
 from darkarcs.training.batches import TrainingBatch
+from darkarcs.training.target_maker import TargetMaker
 
 
 class StreamBatches:
@@ -30,6 +31,8 @@ class StreamBatches:
         Images a batch; an incomplete last batch is left out.
     device : torch.device
         Where the images are made and used.
+    targets : TargetMaker, optional
+        Makes what the objective asks for beside labels.
     """
 
     def __init__(
@@ -39,12 +42,14 @@ class StreamBatches:
         images_per_epoch: int,
         batch_size: int,
         device: torch.device,
+        targets: TargetMaker | None = None,
     ) -> None:
         self.stream = stream
         self.preprocessings = tuple(preprocessings)
         self.images_per_epoch = images_per_epoch
         self.batch_size = min(batch_size, images_per_epoch)
         self.device = device
+        self.targets = targets
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -74,7 +79,15 @@ class StreamBatches:
             On the device; ``indices`` are positions in the stream.
         """
         start = self.epoch * self.images_per_epoch + index * self.batch_size
-        images, labels = self.stream.batch(start, self.batch_size, self.device)
+        targets = None
+        if self.targets is None:
+            images, labels = self.stream.batch(start, self.batch_size, self.device)
+        else:
+            lenses = self.stream.lenses(start, self.batch_size, self.device)
+            assert lenses.labels is not None
+            images, labels = lenses.images, lenses.labels
+            made = self.targets.make(lenses)
+            targets = {name: values.to(self.device) for name, values in made.items()}
         scale = self.stream.pixel_scale
         ready, *views = (
             torch.from_numpy(preprocessing.apply(images, scale)).to(self.device)
@@ -82,7 +95,11 @@ class StreamBatches:
         )
         indices = torch.arange(start, start + self.batch_size, device=self.device)
         return TrainingBatch(
-            ready, torch.from_numpy(labels).to(self.device), indices, views=tuple(views)
+            ready,
+            torch.from_numpy(labels).to(self.device),
+            indices,
+            targets=targets,
+            views=tuple(views),
         )
 
     def __iter__(self) -> Iterator[TrainingBatch]:

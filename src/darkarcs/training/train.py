@@ -32,6 +32,7 @@ from darkarcs.training.recipe import Recipe
 from darkarcs.training.release import write_trained_model
 from darkarcs.training.run_files import describe_run, open_run, record_run
 from darkarcs.training.streaming import StreamBatches
+from darkarcs.training.target_maker import make_target_maker
 from darkarcs.training.teaching_plan import AnswerStore, TeachingPlan, plan_teaching
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class TrainedRun:
         Images that went through the model in training.
     wall_time : float
         Seconds.
+    best_skill : float, optional
+        Validation skill of an objective that measures.
     """
 
     directory: Path
@@ -63,6 +66,7 @@ class TrainedRun:
     best_epoch: int
     images_seen: int
     wall_time: float
+    best_skill: float | None = None
 
 
 def train(
@@ -144,6 +148,8 @@ def train(
     model = module.model
     assert isinstance(model, ImageClassifier)
     model.load_state_dict(load_file(selection.best_path))
+    if module.objective.released is not None:
+        module.objective.released.load_state_dict(load_file(selection.released_path))
     merge_lora(model)
     teachers = () if plan is None else plan.teachers
     write_trained_model(
@@ -156,6 +162,7 @@ def train(
         best_epoch=selection.best_epoch,
         images_seen=module.images_seen,
         wall_time=selection.wall_time,
+        best_skill=selection.best_skill,
     )
 
 
@@ -184,10 +191,12 @@ def _build(
 ) -> tuple[TrainingModule, TrainingBatches | StreamBatches, OrderedBatches]:
     model = build_model(recipe, prepared, len(class_names))
     further = plan.further if plan is not None and plan.in_loop else ()
-    training, validation = make_batches(recipe, prepared, device, further)
+    maker = make_target_maker(recipe, prepared.preprocessing, model)
+    training, validation = make_batches(recipe, prepared, device, further, maker)
     num_steps = recipe.training.epochs * len(training)
     described = None if plan is None else plan.describe()
-    objective = build_objective(recipe, prepared, model, num_steps, described)
+    targets = None if maker is None else maker.describe(prepared.train)
+    objective = build_objective(recipe, prepared, model, num_steps, described, targets)
     module = TrainingModule(
         model,
         objective,
@@ -215,7 +224,9 @@ def _trainer(
     if horizon > 1:
         callbacks.append(weight_averaging(1 - 1 / horizon))
     if settings.early_stopping is not None:
-        callbacks.append(Patience(settings.early_stopping, module.objective.is_self_supervised))
+        objective = module.objective
+        by_loss = objective.is_self_supervised or objective.selects_by_loss
+        callbacks.append(Patience(settings.early_stopping, by_loss))
     if progress:
         callbacks.append(RichProgressBar(refresh_rate=5))
     callbacks.append(

@@ -16,6 +16,7 @@ from darkarcs.model_folder import ModelDescription, hash_model_folder, read_desc
 from darkarcs.zoo.catalogue import (
     CARD_FILE,
     MODEL_FILE,
+    TRUST_FILE,
     WEIGHTS_FILE,
     file_sha256,
     read_front_matter,
@@ -41,7 +42,8 @@ _LIMITS = """\
 - It was trained on simulated lenses. On images from a telescope, with another noise, another
   point-spread function or the lens galaxy's light still in, its probabilities mean little until
   it is evaluated, and better fine-tuned, on images like them.
-- It always answers with one of its classes, also for an image that is no lens.
+- It always answers with one of its classes, also for an image that is no lens; `classify` flags
+  such images where the folder holds `trust.safetensors`.
 - Its probabilities assume the class proportions of its training images.
 """
 
@@ -147,7 +149,11 @@ def _front_matter(folder: Path, name: str, description: ModelDescription) -> str
         "classes": list(description.class_names),
         "parameters": count_parameters(folder / WEIGHTS_FILE),
         "license": LICENSE,
-        "files": {file: file_sha256(folder / file) for file in (WEIGHTS_FILE, MODEL_FILE)},
+        "files": {
+            file: file_sha256(folder / file)
+            for file in (WEIGHTS_FILE, MODEL_FILE, TRUST_FILE)
+            if file != TRUST_FILE or (folder / file).is_file()
+        },
     }
     return f"---\n{yaml.safe_dump(values, sort_keys=False)}---\n"
 

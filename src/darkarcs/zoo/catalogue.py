@@ -28,6 +28,8 @@ from darkarcs.registry import nearest
 CARD_FILE = "card.md"
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
+#: Optional: what flags images unlike the training set (`darkarcs.trust`, slow to import).
+TRUST_FILE = "trust.safetensors"
 
 #: Environment variable that lists further folders of released models, separated like ``PATH``.
 WEIGHTS_VARIABLE = "DARKARCS_WEIGHTS"
@@ -60,6 +62,8 @@ class ReleasedModel:
         SPDX name of the licence of the weights.
     model_sha256 : str
         Hash of ``model.json``, as recorded in the card.
+    trust_sha256 : str or None
+        Hash of ``trust.safetensors``, if the card records one.
     """
 
     name: str
@@ -71,6 +75,7 @@ class ReleasedModel:
     sha256: str
     license: str
     model_sha256: str
+    trust_sha256: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the record that ``darkarcs zoo list --json`` prints.
@@ -161,7 +166,10 @@ def verify(model: ReleasedModel) -> None:
     ModelError
         If a file is missing or differs from what was released.
     """
-    for file, recorded in ((WEIGHTS_FILE, model.sha256), (MODEL_FILE, model.model_sha256)):
+    files = {WEIGHTS_FILE: model.sha256, MODEL_FILE: model.model_sha256}
+    if model.trust_sha256 is not None:
+        files[TRUST_FILE] = model.trust_sha256
+    for file, recorded in files.items():
         path = model.path / file
         if not path.is_file():
             raise ModelError(f"{path}: is missing from the released model '{model.name}'")
@@ -206,6 +214,7 @@ def read_released(folder: Path, *, packaged: bool = False) -> ReleasedModel:
             sha256=str(files[WEIGHTS_FILE]),
             license=str(values["license"]),
             model_sha256=str(files[MODEL_FILE]),
+            trust_sha256=str(files[TRUST_FILE]) if TRUST_FILE in files else None,
         )
     except KeyError as error:
         raise ModelError(f"{card}: its front matter lacks the key {error}") from None

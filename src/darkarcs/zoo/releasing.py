@@ -11,9 +11,16 @@ from pathlib import Path
 from safetensors.numpy import save_file
 
 from darkarcs.errors import ModelError, require_new
+from darkarcs.measurement.files import MEASUREMENT_FILES
 from darkarcs.model_folder import SEEN, read_description
 from darkarcs.zoo.cards import write_card
-from darkarcs.zoo.catalogue import MODEL_FILE, WEIGHTS_FILE, ReleasedModel, read_released
+from darkarcs.zoo.catalogue import (
+    MODEL_FILE,
+    TRUST_FILE,
+    WEIGHTS_FILE,
+    ReleasedModel,
+    read_released,
+)
 from darkarcs.zoo.weights_file import halve, read_weights
 
 #: A released weights file is at most this large, so that a repository can carry it.
@@ -85,6 +92,9 @@ def release(
         (out / MODEL_FILE).write_text(text, encoding="utf-8")
         if (model_folder / SEEN).is_file():
             shutil.copyfile(model_folder / SEEN, out / SEEN)
+        for extra in (TRUST_FILE, *MEASUREMENT_FILES):
+            if (model_folder / extra).is_file():
+                shutil.copyfile(model_folder / extra, out / extra)
         write_card(out, results, name=name)
     except BaseException:
         shutil.rmtree(out)

@@ -1,4 +1,4 @@
-"""Maps of attention against those of the explain room, and by hand."""
+"""Maps of attention by hand."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 
 from darkarcs.errors import ModelError
-from darkarcs.explain.attention import attention_rollout, class_attention
 from darkarcs.objectives.erasing.attention_maps import (
     attention_map,
     gradient_weighted_attention,
-    outgoing_attention,
-    rolled_out_attention,
 )
+from darkarcs.objectives.readers import rolled_out_attention
 
 CLASS_TOKEN = slice(0, 1)
 
@@ -24,24 +22,6 @@ def layers(num_layers: int = 3, num_prefix: int = 1) -> list[Tensor]:
     torch.manual_seed(0)
     shape = (2, 3, 9 + num_prefix, 9 + num_prefix)
     return [torch.randn(shape).softmax(-1) for _ in range(num_layers)]
-
-
-@pytest.mark.parametrize(("num_prefix", "readers"), [(1, CLASS_TOKEN), (0, slice(0, None))])
-def test_maps_are_those_of_the_explain_room(num_prefix: int, readers: slice) -> None:
-    captured = layers(num_prefix=num_prefix)
-    arrays = [layer.numpy() for layer in captured]
-    ours = outgoing_attention(captured[-1], num_prefix, readers)
-    theirs = torch.from_numpy(class_attention(arrays[-1], num_prefix)).flatten(1)
-    assert torch.allclose(ours.double(), theirs, atol=1e-6)
-    ours = rolled_out_attention(captured, num_prefix, readers)
-    theirs = torch.from_numpy(attention_rollout(arrays, num_prefix)).flatten(1)
-    assert torch.allclose(ours.double(), theirs, atol=1e-6)
-
-
-def test_readers_of_the_mean_leave_the_class_token_out() -> None:
-    (last,) = layers(1)
-    found = outgoing_attention(last, 1, slice(1, None))
-    assert torch.allclose(found, last[:, :, 1:, 1:].mean(dim=(1, 2)))
 
 
 def test_gradient_weighting_by_hand() -> None:

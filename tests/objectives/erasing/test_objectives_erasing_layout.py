@@ -26,25 +26,24 @@ def settings(**values: Any) -> IterativeErasing:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "prefix", "reads_patches"),
+    ("name", "options", "prefix", "readers"),
     [
-        ("vit_ti16", SMALL, 1, False),
-        ("vit_ti16", {**SMALL, "num_registers": 4}, 5, False),
-        ("vit_ti16", {**SMALL, "pool": "mean"}, 1, True),
-        ("vit_ti16", {**SMALL, "pool": "mean", "class_token": False}, 0, True),
-        ("deit_ti16", SMALL, 2, False),
-        ("compact_vit_100k", {"patch_size": 8}, 1, True),
+        ("vit_ti16", SMALL, 1, slice(0, 1)),
+        ("vit_ti16", {**SMALL, "num_registers": 4}, 5, slice(0, 1)),
+        ("vit_ti16", {**SMALL, "pool": "mean"}, 1, slice(1, None)),
+        ("vit_ti16", {**SMALL, "pool": "mean", "class_token": False}, 0, slice(0, None)),
+        ("deit_ti16", SMALL, 2, slice(0, 1)),  # a fresh second head says nothing
+        ("compact_vit_100k", {"patch_size": 8}, 1, slice(1, None)),
     ],
 )
 def test_layout_says_what_the_head_reads(
-    name: str, options: dict[str, Any], prefix: int, reads_patches: bool
+    name: str, options: dict[str, Any], prefix: int, readers: slice
 ) -> None:
     model = make(name, **options).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     layout = find_layout(model, settings(), 1, 32)
-    assert (layout.num_prefix_tokens, layout.reads_patches) == (prefix, reads_patches)
+    assert (layout.num_prefix_tokens, layout.readers) == (prefix, readers)
     assert (layout.patch_size, layout.grid, layout.tokens_name) == (8, (4, 4), "patch_tokens")
-    assert layout.readers == (slice(prefix, None) if reads_patches else slice(0, 1))
     assert model.training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -96,7 +95,7 @@ def test_models_of_transformers_have_attention_but_no_mask_token() -> None:
     }
     model = make("huggingface:tiny", config=config)
     layout = find_layout(model, settings(weights={"reconstruction": 1}), 1, 32)
-    assert (layout.tokens_name, layout.width, layout.reads_patches) == ("hidden.-1", 16, False)
+    assert (layout.tokens_name, layout.width, layout.readers) == ("hidden.-1", 16, slice(0, 1))
     with pytest.raises(ModelError, match="no mask token: erase pixels"):
         find_layout(model, settings(fill="mask_token"), 1, 32)
 

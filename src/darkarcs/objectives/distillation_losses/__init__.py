@@ -16,6 +16,7 @@ from darkarcs.objectives.distillation_losses.token_grids import (
     aligned_patches,
     join_heads,
     resample_grid,
+    visible_patches,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "relation_loss",
     "resample_grid",
     "soft_answers",
+    "visible_patches",
 ]

@@ -40,10 +40,12 @@ def mean_log_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return each.logsumexp(dim=0) - math.log(len(logits))
 
 
-def soft_answers(student: Tensor, teachers: Tensor, temperature: float) -> Tensor:
+def soft_answers(
+    student: Tensor, teachers: Tensor, temperature: float, image_weights: Tensor | None = None
+) -> Tensor:
     r"""Divergence of the student's probabilities from the teachers' mean [1]_.
 
-    .. math:: \frac{T^2}{B} \sum_b \mathrm{KL}\Big(\frac{1}{M}\sum_m
+    .. math:: \frac{T^2}{B} \sum_b e_b \, \mathrm{KL}\Big(\frac{1}{M}\sum_m
               \sigma(t_{mb} / T) \,\Big\|\, \sigma(s_b / T)\Big)
 
     The factor of the squared temperature keeps the gradient's size when it changes.
@@ -56,6 +58,8 @@ def soft_answers(student: Tensor, teachers: Tensor, temperature: float) -> Tenso
         Logits of each teacher.
     temperature : float
         Above 1 the wrong classes count for more.
+    image_weights : torch.Tensor, shape (B,), optional
+        :math:`e_b`; one where absent.
 
     Returns
     -------
@@ -75,11 +79,11 @@ def soft_answers(student: Tensor, teachers: Tensor, temperature: float) -> Tenso
     """
     target = mean_log_probabilities(teachers, temperature)
     answer = (student.float() / temperature).log_softmax(dim=-1)
-    divergence = functional.kl_div(answer, target, reduction="batchmean", log_target=True)
-    return temperature**2 * divergence
+    each = functional.kl_div(answer, target, reduction="none", log_target=True).sum(dim=-1)
+    return temperature**2 * _mean(each, image_weights)
 
 
-def hard_answers(student: Tensor, teachers: Tensor) -> Tensor:
+def hard_answers(student: Tensor, teachers: Tensor, image_weights: Tensor | None = None) -> Tensor:
     """Cross-entropy of the student against the teachers' most probable class [2]_.
 
     Parameters
@@ -88,6 +92,8 @@ def hard_answers(student: Tensor, teachers: Tensor) -> Tensor:
         Logits; of the distillation token where the student has one.
     teachers : torch.Tensor, shape (M, B, K)
         Logits of each teacher; their mean probability decides.
+    image_weights : torch.Tensor, shape (B,), optional
+        As in `soft_answers`.
 
     Returns
     -------
@@ -105,4 +111,9 @@ def hard_answers(student: Tensor, teachers: Tensor) -> Tensor:
     >>> round(hard_answers(logits, logits[None]).item(), 6)
     0.0
     """
-    return functional.cross_entropy(student.float(), mean_log_probabilities(teachers).argmax(-1))
+    target = mean_log_probabilities(teachers).argmax(-1)
+    return _mean(functional.cross_entropy(student.float(), target, reduction="none"), image_weights)
+
+
+def _mean(losses: Tensor, image_weights: Tensor | None) -> Tensor:
+    return losses.mean() if image_weights is None else (losses * image_weights).mean()

@@ -47,10 +47,33 @@ def aligned_patches(
         patches = hidden[:, num_prefix_tokens:].transpose(1, 2)  # (B, D, H * W)
         hidden = patches.reshape(*patches.shape[:2], *own)
     patches = resample_grid(hidden.float(), grid).flatten(2).transpose(1, 2)  # (B, n, D)
-    if erased is None:
-        return patches
+    return patches if erased is None else visible_patches(patches, erased)
+
+
+def visible_patches(patches: Tensor, erased: Tensor) -> Tensor:
+    """Leave erased patches out, as a sequence that skips them does.
+
+    Parameters
+    ----------
+    patches : torch.Tensor, shape (B, P, D)
+        Row by row.
+    erased : torch.Tensor, shape (B, P), bool
+        As many in every image.
+
+    Returns
+    -------
+    torch.Tensor, shape (B, n, D)
+        The others, in their order.
+
+    Examples
+    --------
+    >>> import torch
+    >>> erased = torch.tensor([[False, True, False]])
+    >>> visible_patches(torch.arange(3.0)[None, :, None], erased).flatten().tolist()
+    [0.0, 2.0]
+    """
     kept = int((~erased[0]).sum())
-    # stable: the kept patches come first and stay in their order, as in the student's sequence
+    # stable: the kept patches come first and stay in their order
     indices = erased.int().argsort(dim=1, stable=True)[:, :kept]
     return patches.gather(1, indices[..., None].expand(-1, -1, patches.shape[-1]))
 

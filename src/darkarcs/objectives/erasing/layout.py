@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from darkarcs.errors import ModelError
 from darkarcs.objectives.erasing.settings import IterativeErasing
+from darkarcs.objectives.readers import find_readers
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class TokenLayout:
         Rows and columns of patches.
     num_prefix_tokens : int
         Tokens before the patch tokens.
-    reads_patches : bool
-        Whether the head reads the mean of the patch tokens, and not the class token.
+    readers : slice
+        Tokens that the head reads: the first, or all patches; see `darkarcs.objectives.readers`.
     tokens_name : str
         What to capture for the patch tokens; empty where there are none.
     width : int
@@ -35,7 +36,7 @@ class TokenLayout:
     patch_size: int
     grid: tuple[int, int]
     num_prefix_tokens: int = 0
-    reads_patches: bool = False
+    readers: slice = field(default_factory=lambda: slice(0, 1))
     tokens_name: str = ""
     width: int = 0
 
@@ -44,11 +45,6 @@ class TokenLayout:
         """Patches of an image."""
         return self.grid[0] * self.grid[1]
 
-    @property
-    def readers(self) -> slice:
-        """Tokens that the head reads: the class token, or all patches."""
-        return slice(self.num_prefix_tokens, None) if self.reads_patches else slice(0, 1)
-
 
 def find_layout(
     model: nn.Module, configuration: IterativeErasing, in_channels: int, image_size: int
@@ -56,8 +52,7 @@ def find_layout(
     """Ask a model for its layout, and refuse what it cannot do.
 
     One small forward pass in evaluation mode tells whether attention, patch tokens and patch
-    masks are there. What the head reads is where the logits have a gradient: at the class
-    token or at the patch tokens.
+    masks are there.
 
     Parameters
     ----------
@@ -150,17 +145,16 @@ def _ask(
         mask = torch.zeros(1, num_patches, dtype=torch.bool, device=image.device)
         with torch.no_grad():  # the model itself says what it lacks
             model(image, patch_mask=mask, erased="skip" if configuration.skips else "mask_token")
-    with torch.enable_grad():
+    with torch.no_grad():
         output: Any = model(image, capture=("hidden.-1",))
-        hidden = output.captured["hidden.-1"]
-        if hidden.shape[1] != num_patches + prefix:
-            raise ModelError(
-                f"iterative erasing: {name} has {hidden.shape[1]} tokens in its last layer, not "
-                f"{num_patches} patches and {prefix} before them; choose a vit model"
-            )
-        (gradient,) = torch.autograd.grad(output.logits[:, 0].sum(), hidden, allow_unused=True)
-    reads_patches = prefix == 0 or (gradient is not None and bool(gradient[:, prefix:].any()))
-    return TokenLayout(patch_size, grid, prefix, reads_patches, tokens_name, hidden.shape[-1])
+    hidden = output.captured["hidden.-1"]
+    if hidden.shape[1] != num_patches + prefix:
+        raise ModelError(
+            f"iterative erasing: {name} has {hidden.shape[1]} tokens in its last layer, not "
+            f"{num_patches} patches and {prefix} before them; choose a vit model"
+        )
+    readers = find_readers(model, image)
+    return TokenLayout(patch_size, grid, prefix, readers, tokens_name, hidden.shape[-1])
 
 
 def _tokens_name(model: nn.Module, image: Tensor) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -215,3 +217,30 @@ def remaining_probability(logits: Tensor, whole: Tensor, labels: Tensor) -> Tens
     log_then = whole.detach().float().log_softmax(dim=1).gather(1, index)[:, 0]
     ratio = (log_now - log_then).exp().clamp(max=1.0)
     return torch.where(labels == UNLABELLED, torch.ones_like(ratio), ratio)
+
+
+def weighted_mean(losses: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Average the losses of the rounds that a step had.
+
+    Parameters
+    ----------
+    losses : sequence of Tensor, shape ()
+        Of rounds from 0 on; rounds that the schedule left out come last.
+    weights : sequence of float
+        Of all rounds.
+
+    Returns
+    -------
+    Tensor, shape ()
+        Zero, with a graph, if the weights that belong to the losses are zero.
+
+    Examples
+    --------
+    >>> weighted_mean([torch.tensor(1.0), torch.tensor(2.0)], [3.0, 1.0, 9.0])
+    tensor(1.2500)
+    """
+    used = weights[: len(losses)]
+    total = sum(used)
+    if total == 0:
+        return 0.0 * losses[0]
+    return torch.stack([w * loss for w, loss in zip(used, losses, strict=True)]).sum() / total

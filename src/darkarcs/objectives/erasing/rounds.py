@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -36,31 +36,41 @@ class Round:
         That of the distillation token.
     tokens : Tensor, shape (B, P or those left, D), or None
         Patch tokens, where they are to be reconstructed from.
+    captured : dict of str to Tensor
+        What the losses against teachers compare.
     """
 
     erased: Tensor | None
     logits: Tensor
     distillation_logits: Tensor | None = None
     tokens: Tensor | None = None
+    captured: dict[str, Tensor] = field(default_factory=dict)
 
-    def select(self, rows: Tensor) -> Round:
+    def select(self, rows: Tensor | slice) -> Round:
         """Take some of the images.
 
         Parameters
         ----------
-        rows : Tensor, shape (b,), int64
+        rows : Tensor, shape (b,), int64, or slice
             Their indices.
 
         Returns
         -------
         Round
             Of these images, in this order.
+
+        Examples
+        --------
+        >>> logits = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
+        >>> Round(None, logits).select(torch.tensor([1])).logits
+        tensor([[2., 3.]])
         """
         return Round(
             _rows(self.erased, rows),
             self.logits[rows],
             _rows(self.distillation_logits, rows),
             _rows(self.tokens, rows),
+            {name: tensor[rows] for name, tensor in self.captured.items()},
         )
 
 
@@ -83,6 +93,8 @@ class ErasingRounds:
         Whose attention is followed, if not the model's own.
     generator : torch.Generator
         The step's stream.
+    compared : tuple of str
+        What the losses against teachers capture of each round.
 
     Attributes
     ----------
@@ -97,19 +109,21 @@ class ErasingRounds:
         model: nn.Module,
         average: MovingAverage | None,
         generator: torch.Generator,
+        compared: tuple[str, ...] = (),
     ) -> None:
         self.configuration = configuration
         self.layout = layout
         self.model = model
         self.average = average
         self.generator = generator
+        self.compared = compared
         self.token_forwards = 0
         own = configuration.needs_attention and average is None
         self._own_capture = CAPTURES[configuration.attention] if own else ()
 
     def see_whole(
         self, images: Tensor, labels: Tensor, rows: Tensor, with_gradient: bool
-    ) -> tuple[Any, Tensor | None]:
+    ) -> tuple[Round, Tensor | None]:
         """Run round 0.
 
         Parameters
@@ -125,19 +139,20 @@ class ErasingRounds:
 
         Returns
         -------
-        output : ModelOutput
+        whole : Round
             Of all images.
         attention : Tensor, shape (b, P), or None
             Of the chosen images, each row with sum one; None if nothing needs it.
         """
         by_gradient = bool(self._own_capture) and self.configuration.attention.startswith("grad")
         with torch.set_grad_enabled((with_gradient and torch.is_grad_enabled()) or by_gradient):
-            output = self._see(self.model, images, self._own_capture)
+            output = self._see(self.model, images, self.compared + self._own_capture)
+            whole = self._round(None, output)
             if self._own_capture:
-                return output, self._map(output, labels)[rows]
+                return whole, self._map(output, labels)[rows]
         if self.average is not None:
-            return output, self._average_map(images[rows], labels[rows], None, {})
-        return output, None
+            return whole, self._average_map(images[rows], labels[rows], None, {})
+        return whole, None
 
     def run(
         self, images: Tensor, labels: Tensor, attention: Tensor | None, counts: tuple[int, ...]
@@ -186,28 +201,29 @@ class ErasingRounds:
 
     def _see_together(self, images: Tensor, masks: list[Tensor]) -> list[Round]:
         """See all rounds in one pass where their sequences are equally long."""
-        tokens = [self._tokens_name(index == len(masks)) for index in range(1, len(masks) + 1)]
+        wanted = [self._wanted(index == len(masks)) for index in range(1, len(masks) + 1)]
         if self.configuration.skips or len(masks) == 1:
             inputs = (self._erase(images, mask) for mask in masks)
             outputs = [
-                self._see(self.model, seen, name, **options)
-                for (seen, options), name in zip(inputs, tokens, strict=True)
+                self._see(self.model, seen, names, **options)
+                for (seen, options), names in zip(inputs, wanted, strict=True)
             ]
             return [self._round(mask, out) for mask, out in zip(masks, outputs, strict=True)]
         repeated = images.repeat(len(masks), 1, 1, 1)  # (rounds B, C, H, W)
         seen, options = self._erase(repeated, torch.cat(masks))
-        output = self._see(self.model, seen, tokens[-1], **options)
-        size = len(images)
+        output = self._see(self.model, seen, wanted[-1], **options)
+        together, size = self._round(torch.cat(masks), output), len(images)
+        rounds = [together.select(slice(i * size, (i + 1) * size)) for i in range(len(masks))]
         return [
-            self._round(mask, output, slice(index * size, (index + 1) * size), bool(tokens[index]))
-            for index, mask in enumerate(masks)
+            found if self.layout.tokens_name in names else replace(found, tokens=None)
+            for found, names in zip(rounds, wanted, strict=True)
         ]
 
     def _see_and_attend(
         self, images: Tensor, labels: Tensor, erased: Tensor, is_last: bool
     ) -> tuple[Round, Tensor | None]:
         seen, options = self._erase(images, erased)
-        capture = self._tokens_name(is_last)
+        capture = self._wanted(is_last)
         if is_last:  # nobody asks where it looks
             return self._round(erased, self._see(self.model, seen, capture, **options)), None
         output = self._see(self.model, seen, capture + self._own_capture, **options)
@@ -235,20 +251,20 @@ class ErasingRounds:
             return network(images)
         return network(images, capture=capture, **options)
 
-    def _tokens_name(self, is_last: bool) -> tuple[str, ...]:
+    def _wanted(self, is_last: bool) -> tuple[str, ...]:
+        """Name what the losses of a later round capture."""
         c = self.configuration
-        wanted = c.weights.reconstruction > 0 and (is_last or c.reconstruct == "all")
-        return (self.layout.tokens_name,) if wanted else ()
+        decoded = c.weights.reconstruction > 0 and (is_last or c.reconstruct == "all")
+        return (*self.compared, self.layout.tokens_name) if decoded else self.compared
 
-    def _round(
-        self, erased: Tensor, output: Any, rows: slice = slice(None), with_tokens: bool = True
-    ) -> Round:
-        has_tokens = with_tokens and self.layout.tokens_name in output.captured
+    def _round(self, erased: Tensor | None, output: Any) -> Round:
+        has_tokens = self.layout.tokens_name in output.captured
         return Round(
             erased,
-            output.logits[rows],
-            _rows(output.distillation_logits, rows),
-            patch_tokens(output, self.layout)[rows] if has_tokens else None,
+            output.logits,
+            output.distillation_logits,
+            patch_tokens(output, self.layout) if has_tokens else None,
+            {name: output.captured[name] for name in self.compared},
         )
 
     def _map(self, output: Any, labels: Tensor) -> Tensor:

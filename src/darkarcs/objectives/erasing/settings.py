@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from darkarcs.configuration import Configuration
+from darkarcs.objectives.teacher_terms import TeacherTerms
+from darkarcs.objectives.weight_schedule import is_ever_used
 
 Strategy = Literal["random", "most_attended", "least_attended", "mixed"]
 AttentionMap = Literal["class_attention", "rollout", "gradient_weighted"]
@@ -54,6 +56,19 @@ class DecoderSettings(Configuration):
         if self.width % self.num_heads:
             raise ValueError(f"width {self.width} is not a multiple of num_heads {self.num_heads}")
         return self
+
+
+class RoundTerms(TeacherTerms):
+    """What each round learns from teachers who see the whole image.
+
+    Attributes
+    ----------
+    round_weights : tuple of float, default ()
+        Of rounds 0 to ``num_rounds`` in the mean; empty for equal ones. ``[1, 0, 0]`` teaches
+        the whole image alone, ``[0, 1, 1]`` what is left of it.
+    """
+
+    round_weights: tuple[float, ...] = ()
 
 
 class IterativeErasing(Configuration):
@@ -108,11 +123,12 @@ class IterativeErasing(Configuration):
     guard : {"none", "cap", "anneal", "evidence"}, default "none"
         Protection from labels that erasing made false: no label for a later round once its
         evidence falls below ``evidence_floor``; later rounds' labels weighted from 1 down to 0
-        over the run; or each weighted by its evidence left.
+        over the run; or each weighted by its evidence left. The teachers' answers, which are
+        those to the whole image, are weighted likewise.
     evidence : {"attention", "probability"}, default "attention"
         Evidence left in an erased image: the share of the attention to the whole image that is
         still visible, or the probability of the true class over that for the whole image, at
-        most 1.
+        most 1 (and 1 without a label).
     evidence_floor : float, default 0.5
         For ``guard: cap``.
     reconstruct : {"all", "last"}, default "all"
@@ -121,6 +137,10 @@ class IterativeErasing(Configuration):
         Whether each patch is reconstructed at mean zero and unit variance.
     decoder : DecoderSettings
         Of the reconstruction.
+    distillation : RoundTerms, optional
+        What every round learns from the recipe's teachers, who see the whole image: the keys of
+        ``kind: distillation`` but its labels, and ``round_weights``, of rounds 0 to
+        ``num_rounds`` in the mean.
     label_smoothing, class_weights : float, and {"none", "balanced"} or tuple of float
         As in `darkarcs.objectives.Classification`.
     """
@@ -150,6 +170,7 @@ class IterativeErasing(Configuration):
     reconstruct: Literal["all", "last"] = "all"
     normalize_patches: bool = True
     decoder: DecoderSettings = DecoderSettings()
+    distillation: RoundTerms | None = None
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = "none"
 
@@ -161,27 +182,49 @@ class IterativeErasing(Configuration):
             raise ValueError("hint_share shows what was attended most: set strategy most_attended")
         if self.max_erased * (1 + self.hint_share) >= 1:
             raise ValueError("max_erased * (1 + hint_share) must stay below 1")
-        rounds = self.round_weights
-        if rounds and (len(rounds) != self.num_rounds + 1 or min(rounds) < 0 or not sum(rounds)):
-            raise ValueError(
-                f"round_weights must be {self.num_rounds + 1} numbers, one for each round from 0 "
-                "on, not negative and not all zero"
-            )
-        if not self.num_rounds and not self.weights.classification:
+        self._check_rounds("round_weights", self.round_weights)
+        if self.distillation is not None:
+            self._check_rounds("distillation.round_weights", self.distillation.round_weights)
+            if not self.uses_labels and not self.learns_answers:
+                raise ValueError(
+                    "nothing would train the head: set weights.classification or "
+                    "distillation.answers.weight above 0"
+                )
+            return self
+        if not self.num_rounds and not self.uses_labels:
             raise ValueError("without classification num_rounds must be at least 1")
         if not any(self.weights.model_dump().values()):
             raise ValueError("weights must not all be zero")
         return self
 
+    def _check_rounds(self, key: str, weights: tuple[float, ...]) -> None:
+        wanted = self.num_rounds + 1
+        if weights and (len(weights) != wanted or min(weights) < 0 or not sum(weights)):
+            raise ValueError(
+                f"{key} must be {wanted} numbers, one for each round from 0 on, not negative and "
+                "not all zero"
+            )
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether any label is used."""
+        return self.weights.classification > 0
+
+    @property
+    def learns_answers(self) -> bool:
+        """Whether teachers' answers are learned."""
+        return self.distillation is not None and is_ever_used(self.distillation.answers.weight)
+
     @property
     def is_self_supervised(self) -> bool:
-        """Whether no label is used."""
-        return self.weights.classification == 0
+        """Whether nothing tells the classes: neither labels nor teachers."""
+        return not self.uses_labels and self.distillation is None
 
     @property
     def learns_without_labels(self) -> bool:
         """Whether an image without a label has a loss."""
-        return self.num_rounds > 0 and self.weights.reconstruction + self.weights.consistency > 0
+        erases = self.weights.reconstruction + self.weights.consistency > 0
+        return self.distillation is not None or (self.num_rounds > 0 and erases)
 
     @property
     def skips(self) -> bool:
@@ -192,7 +235,7 @@ class IterativeErasing(Configuration):
     def needs_attention(self) -> bool:
         """Whether an attention map of the whole image is needed."""
         guarded = self.guard in ("cap", "evidence") and self.evidence == "attention"
-        guarded = guarded and not self.is_self_supervised
+        guarded = guarded and (self.uses_labels or self.learns_answers)
         return self.num_rounds > 0 and (self.strategy != "random" or guarded)
 
     @property

@@ -1,0 +1,104 @@
+"""Where models stand between the unknown-substructure observer and the oracles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from darkarcs.evaluation.evaluate import evaluate_predictions
+from darkarcs.evaluation.predictions import Predictions
+from darkarcs.inference import Predictor
+from darkarcs.inference.filing import log_evaluation
+from darkarcs.limits import LimitRequest
+from darkarcs.limits.results import AreaRecord, ModelPoint
+from darkarcs.limits.variants import Variant, make_variants
+from darkarcs.scenes import Scene
+from darkarcs.simulation import SimulationRequest, simulate
+
+
+def place_models(
+    scene: Scene,
+    request: LimitRequest,
+    folders: Mapping[str, Path],
+    *,
+    test_log: Path | None = None,
+    device: str = "cpu",
+) -> tuple[ModelPoint, ...]:
+    """Show models noisy images of the lenses that the limits were measured on.
+
+    Parameters
+    ----------
+    scene : Scene
+        Of the limits.
+    request : LimitRequest
+        Its lenses: each is shown with and without substructure.
+    folders : mapping of str to pathlib.Path
+        Model folders by what they are called.
+    test_log : pathlib.Path, optional
+        Where looks at a test stream are counted.
+    device : str, default "cpu"
+        Where the models run.
+
+    Returns
+    -------
+    tuple of ModelPoint
+        For each class and fraction of the request, all models.
+    """
+    predictors = {name: Predictor(folder, device) for name, folder in folders.items()}
+    points = []
+    for variant in make_variants(scene, request.classes, request.fractions):
+        wanted = SimulationRequest(
+            scene=variant.scene,
+            seed=request.seed,
+            num=2 * request.num,
+            part=request.part,
+            paired=True,
+        )
+        images = simulate(wanted)
+        for name, predictor in predictors.items():
+            predictions = predictor.predict(images, request.part)
+            points.append(_place(name, variant, predictions, test_log))
+    return tuple(points)
+
+
+def _place(
+    name: str, variant: Variant, predictions: Predictions, test_log: Path | None
+) -> ModelPoint:
+    two = _control_against_rest(predictions)
+    evaluation = evaluate_predictions(two, num_bootstrap=200)
+    if test_log is not None:
+        log_evaluation(test_log, f"{name} (limit: {variant.scene.name})", evaluation, two)
+    scores = two.logits[:, 1] - two.logits[:, 0]
+    higher = scores[1::2] - scores[0::2]  # images of a pair follow each other
+    low, high = evaluation["auc"]["interval"]
+    return ModelPoint(
+        model=name,
+        model_hash=predictions.model_hash,
+        class_name=variant.class_name,
+        fraction=variant.fraction,
+        num=len(predictions),
+        pooled=AreaRecord(value=evaluation["auc"]["macro"], interval=(low, high)),
+        paired=float(((higher > 0) + 0.5 * (higher == 0)).mean()),
+    )
+
+
+def _control_against_rest(predictions: Predictions) -> Predictions:
+    """Take all classes but ``no_sub`` together: any substructure counts as seen."""
+    control = predictions.class_names.index("no_sub")
+    others = np.delete(predictions.logits, control, axis=1)
+    labels = predictions.labels
+    assert labels is not None
+    return Predictions(
+        identities=predictions.identities,
+        groups=predictions.groups,
+        names=predictions.names,
+        labels=(labels != control).astype(np.int64),
+        logits=np.stack(
+            [predictions.logits[:, control], np.logaddexp.reduce(others, axis=1)], axis=1
+        ),
+        class_names=("no_sub", "sub"),
+        split=predictions.split,
+        model_hash=predictions.model_hash,
+    )

@@ -1,0 +1,144 @@
+"""``darkarcs weaknesses``: where a model is weak and strong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+#: Where a project keeps count of its looks at test splits: written to wherever it exists.
+TEST_LOG = Path("results/test_log.csv")
+#: Rows of each table.
+NUM_SHOWN = 10
+#: Characters of a line where the output is no terminal.
+WIDTH = 140
+
+
+def weaknesses(
+    subject: Annotated[
+        str, typer.Argument(help="A predictions.csv, a model folder, a run folder or a zoo name.")
+    ],
+    data: Annotated[str, typer.Option(help="The images: folder, archive, HDF5 or scene.")],
+    out: Annotated[Path, typer.Option(help="A new folder for the result and the page.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    split: Annotated[
+        str, typer.Option(help="For a model: all, or train, validation, test of its data.")
+    ] = "all",
+    rank_by: Annotated[
+        str, typer.Option(help="What is bad: log_loss, accuracy, ranking.")
+    ] = "log_loss",
+    num_bins: Annotated[int, typer.Option(help="Bins of each number.")] = 5,
+    min_images: Annotated[int, typer.Option(help="Smaller groups are not looked at.")] = 40,
+    num_mistakes: Annotated[int, typer.Option(min=0, help="Mistakes to show.")] = 24,
+    num_bootstrap: Annotated[int, typer.Option(help="Resamples of the intervals.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of resamples and halves.")] = 0,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+) -> None:
+    """Find the kinds of lenses on which a model fares worst and best; JSON and HTML."""
+    import json
+    import sys
+
+    from darkarcs.benchmark.weaknesses import weaknesses as find_weaknesses
+    from darkarcs.evaluation.subpopulation_groups import SubpopulationSettings
+    from darkarcs.report.subpopulations import write_weaknesses
+    from darkarcs.zoo import resolve
+
+    values = {"rank_by": rank_by, "num_bins": num_bins, "min_images": min_images}
+    settings = SubpopulationSettings.parse(
+        {**values, "num_bootstrap": num_bootstrap, "seed": seed}, "weaknesses"
+    )
+    found = find_weaknesses(
+        Path(subject) if Path(subject).is_file() else resolve(subject),
+        data,
+        out,
+        split=split,
+        settings=settings,
+        num_mistakes=num_mistakes,
+        skip_bad=skip_bad,
+        test_log=TEST_LOG if TEST_LOG.is_file() else None,
+        device=device,
+        progress=sys.stderr.isatty(),
+    )
+    page = write_weaknesses(out)
+    for warning in found["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    print_weaknesses(found)
+    typer.echo(f"page: {page}")
+
+
+def print_weaknesses(found: dict[str, Any]) -> None:
+    """Print the worst and the best sub-populations as tables for people."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # a file has no width that would cut names short
+        console = Console(width=WIDTH)
+    rows = found["subpopulations"]
+    for kind in ("worst", "best"):
+        ranked = [rows[entry["index"]] for entry in found[kind]][:NUM_SHOWN]
+        title = f"{kind} sub-populations"
+        if not ranked:
+            ranked = [rows[entry["index"]] for entry in found["nominal"][kind]]
+            title += ": none beyond chance, these are the largest differences"
+        console.print(_table(title, ranked, found))
+        pairs = found["interactions"][kind]
+        if pairs:
+            count = found["interactions"]["num_measured"]
+            title = f"{kind} pairs of conditions, measured on the {count:,} images of one half"
+            console.print(_table(title, pairs[:NUM_SHOWN], found))
+    different = len(found["worst"]) + len(found["best"])
+    different += sum(len(entry["like"]) for kind in ("worst", "best") for entry in found[kind])
+    console.print(
+        f"{different} of {len(rows)} sub-populations of {len(found['attributes'])} attributes"
+        f" differ from the rest in {found['settings']['rank_by']} at a false discovery rate of"
+        f" {found['settings']['false_discovery_rate']:g}; {found['num_mistakes']:,} of"
+        f" {found['n']:,} images are called wrongly"
+    )
+
+
+def _table(title: str, rows: list[dict[str, Any]], found: dict[str, Any]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "images", "AUC", "accuracy", "log-loss", "too sure by", "q", title=title)
+    table.title_justify = "left"
+    table.columns[0].overflow, table.columns[0].min_width = "fold", 28
+    for column in table.columns[1:]:
+        column.justify = "right"
+    overall, rank_by = found["overall"], found["settings"]["rank_by"]
+    for row in rows:
+        measures = row["measures"]
+        table.add_row(
+            escape(row["text"]),
+            f"{row['n']:,}",
+            escape(_with_interval(row["auc"], 4)),
+            escape(_with_interval(measures["accuracy"], 3)),
+            escape(_with_interval(measures["log_loss"], 3)),
+            f"{measures['calibration_gap']['value']:+.3f}",
+            f"{measures[rank_by]['q_value']:.1g}",
+        )
+    table.add_section()
+    table.add_row(
+        "all images",
+        f"{found['n']:,}",
+        escape(_with_interval(overall["auc"], 4)),
+        escape(_with_interval(overall["accuracy"], 3)),
+        escape(_with_interval(overall["log_loss"], 3)),
+        f"{overall['calibration_gap']['value']:+.3f}",
+    )
+    return table
+
+
+def _with_interval(measured: dict[str, Any], digits: int) -> str:
+    interval = measured["interval"]
+    shown = f"{measured['value']:.{digits}f}"
+    return (
+        shown
+        if interval is None
+        else f"{shown} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+    )

@@ -1,0 +1,37 @@
+"""Limits room: what the pixels of a scene hold about its substructure, whoever looks at them.
+
+`measure_limits` gives the three figures: an oracle, the oracle with the smooth lens marginalized,
+and an observer that does not know the substructure. `macro_tangents` gives the second for any
+difference of images.
+"""
+
+from darkarcs.limits.derivatives import linearize
+from darkarcs.limits.limit import count_images, measure_limits
+from darkarcs.limits.oracle import paired_auc, pooled_auc
+from darkarcs.limits.redrawing import redraw_substructure
+from darkarcs.limits.refit import refit
+from darkarcs.limits.results import LimitRequest, LimitResult
+from darkarcs.limits.tangent import (
+    MacroTangents,
+    Strengths,
+    macro_nuisances,
+    macro_tangents,
+    smooth_partners,
+)
+
+__all__ = [
+    "LimitRequest",
+    "LimitResult",
+    "MacroTangents",
+    "Strengths",
+    "count_images",
+    "linearize",
+    "macro_nuisances",
+    "macro_tangents",
+    "measure_limits",
+    "paired_auc",
+    "pooled_auc",
+    "redraw_substructure",
+    "refit",
+    "smooth_partners",
+]

@@ -1,0 +1,25 @@
+"""Measuring substructure: the truth of lens images, and the head that a model folder holds."""
+
+from darkarcs.measurement.files import (
+    MeasuredTarget,
+    Measurement,
+    MeasuringModel,
+    has_measurement,
+    measurement_files,
+    read_measurement,
+)
+from darkarcs.measurement.prediction import MeasuredBatch, predict_measurements
+from darkarcs.measurement.targets import describe_targets, find_targets
+
+__all__ = [
+    "MeasuredBatch",
+    "MeasuredTarget",
+    "Measurement",
+    "MeasuringModel",
+    "describe_targets",
+    "find_targets",
+    "has_measurement",
+    "measurement_files",
+    "predict_measurements",
+    "read_measurement",
+]

@@ -1,0 +1,180 @@
+"""The leaderboard: what it takes, what it refuses, and that all its files are in order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from darkarcs.benchmark.leaderboard import (
+    LEADERBOARD,
+    Entry,
+    add_entries,
+    check_entry,
+    entry_path,
+    require_new_entries,
+)
+from darkarcs.benchmark.suite import Suite, load_suite
+from darkarcs.benchmark.suite_results import SuiteResult
+from darkarcs.benchmark.suite_run import run_suite
+from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.report.benchmark_table import leaderboard_table, shortcut_table
+from suite_examples import small_suite, write_model
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ENTRIES = sorted((REPOSITORY / "results" / LEADERBOARD).rglob("*.json"))
+
+
+@pytest.mark.parametrize("path", ENTRIES, ids=[f"{p.parent.name}/{p.stem}" for p in ENTRIES])
+def test_every_entry_is_of_the_suite_as_it_is(path: Path) -> None:
+    check_entry(path, load_suite(path.parent.name))
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite, SuiteResult]:
+    folder = tmp_path_factory.mktemp("leaderboard")
+    suite = small_suite(folder)
+    models = [write_model(folder / "three"), write_model(folder / "two", ("no_sub", "sub"), seed=1)]
+    return suite, run_suite(suite, models, folder / "out")
+
+
+def test_entries_are_added_and_pass_the_check(
+    measured: tuple[Suite, SuiteResult], tmp_path: Path
+) -> None:
+    suite, result = measured
+    paths = add_entries(result, suite, tmp_path)
+    assert paths == [entry_path(tmp_path, suite, name) for name in ("three", "two")]
+    assert paths[0] == tmp_path / "leaderboard" / "small" / "three.json"
+    entry = check_entry(paths[1], suite)
+    first = {(s.model, s.set): s for s in result.scores}
+    for name, score in entry.scores.items():
+        assert score.auc == first["two", name].auc
+        assert score.roc is None
+    with pytest.raises(OutputExistsError):
+        add_entries(result, suite, tmp_path)
+    with pytest.raises(OutputExistsError):
+        require_new_entries(tmp_path, suite, ["four", "two"], None)
+    require_new_entries(tmp_path, suite, ["four"], None)
+
+
+def test_what_is_not_the_whole_suite_is_refused(
+    measured: tuple[Suite, SuiteResult], tmp_path: Path
+) -> None:
+    suite, result = measured
+    with pytest.raises(ConfigurationError, match="--num"):
+        require_new_entries(tmp_path, suite, ["three"], 100)
+    with pytest.raises(ConfigurationError, match="smaller"):
+        add_entries(result.model_copy(update={"shrunk": True}), suite, tmp_path)
+    for change in ({"as_pinned": False}, {"problem": "no galaxies"}):
+        sets = (result.sets[0].model_copy(update=change), *result.sets[1:])
+        with pytest.raises(ConfigurationError, match="set 'few' is missing or drew other lenses"):
+            add_entries(result.model_copy(update={"sets": sets}), suite, tmp_path)
+    scores = (result.scores[0].model_copy(update={"overlap": 3}), *result.scores[1:])
+    with pytest.raises(ConfigurationError, match="'three' was trained or selected on 3 images"):
+        add_entries(result.model_copy(update={"scores": scores}), suite, tmp_path)
+    newer = suite.model_copy(update={"version": 2})
+    with pytest.raises(ConfigurationError, match="another 'small' suite"):
+        add_entries(result, newer, tmp_path)
+    assert not (tmp_path / "leaderboard").exists()
+
+
+def test_a_set_that_needs_files_may_be_left_out(
+    measured: tuple[Suite, SuiteResult], tmp_path: Path
+) -> None:
+    suite, result = measured
+    needy = suite.sets["few"].model_copy(update={"needs": "galaxies"})
+    suite = suite.model_copy(update={"sets": {**suite.sets, "few": needy}})
+    sets = (result.sets[0].model_copy(update={"problem": "no galaxies"}), *result.sets[1:])
+    scores = tuple(score for score in result.scores if score.set != "few")
+    partial = result.model_copy(update={"sets": sets, "scores": scores})
+    [path, _] = add_entries(partial, suite, tmp_path)
+    assert check_entry(path, suite).left_out == {"few": "no galaxies"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"suite_version": 2}, "version 2, not of small version 1"),
+        ({"suite_hash": "0"}, "other sets"),
+        ({"model": {"name": "best"}}, "of the model 'best'"),
+        ({"sets": {"few": {"num": 12}}}, "lacks set 'few'"),
+        ({"sets": {"few": {"parameters": "0"}}}, "lacks set 'few'"),
+    ],
+)
+def test_an_entry_that_was_tampered_with_fails_the_check(
+    measured: tuple[Suite, SuiteResult],
+    tmp_path: Path,
+    change: dict[str, dict[str, dict[str, object]]],
+    message: str,
+) -> None:
+    suite, result = measured
+    path = add_entries(result, suite, tmp_path)[0]
+    values = json.loads(path.read_text("utf-8"))
+    for key, value in change.items():
+        if key == "sets":
+            values["sets"]["few"] |= value["few"]
+        elif key == "model":
+            values["model"] |= value
+        else:
+            values[key] = value
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=message):
+        check_entry(path, suite)
+
+
+def test_a_missing_score_and_an_unknown_key_are_named(
+    measured: tuple[Suite, SuiteResult], tmp_path: Path
+) -> None:
+    suite, result = measured
+    path = add_entries(result, suite, tmp_path)[0]
+    values = json.loads(path.read_text("utf-8"))
+    del values["scores"]["few"]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="no score on set 'few'"):
+        check_entry(path, suite)
+    path.write_text(json.dumps(values | {"place": 1}), encoding="utf-8")
+    with pytest.raises(DataError, match="'place'"):
+        check_entry(path, suite)
+
+
+def test_a_name_that_is_no_file_name_is_refused(measured: tuple[Suite, SuiteResult]) -> None:
+    with pytest.raises(ConfigurationError, match="for the leaderboard"):
+        entry_path(Path(), measured[0], "../best")
+
+
+def test_the_table_has_the_best_first_and_null_sets_do_not_count(
+    measured: tuple[Suite, SuiteResult], tmp_path: Path
+) -> None:
+    suite, result = measured
+    entries = []
+    for path in add_entries(result, suite, tmp_path):
+        entry = Entry.read(path).model_dump(mode="json")
+        good = 0.9 if path.stem == "two" else 0.6
+        for name, score in entry["scores"].items():
+            score["auc"] = 0.5 if name == "three" and path.stem == "two" else good
+            score["interval"] = [score["auc"] - 0.01, score["auc"] + 0.01]
+        entries.append(entry)
+    lines = leaderboard_table({"entries": entries}).splitlines()
+    assert lines[0].startswith("| model | trained on | mean | 2 % | 10 % |")
+    assert lines[2].startswith("| `two` |")
+    assert "| 0.900 | 0.900 ± 0.010" in lines[2]
+    assert lines[2].rstrip().endswith("0.500 ± 0.010 |")
+    old = {**entries[0], "suite_version": 0}
+    assert leaderboard_table({"entries": [*entries, old]}).splitlines() == lines
+
+
+def test_published_skill_stands_beside_what_is_left_of_it() -> None:
+    def entry(suite: str, areas: dict[str, float]) -> dict[str, object]:
+        scores = {
+            name: {"auc": area, "interval": [area - 0.01, area + 0.01], "notes": []}
+            for name, area in areas.items()
+        }
+        return {"suite": suite, "suite_version": 1, "model": {"name": "m"}, "scores": scores}
+
+    leaky = entry("deeplense", {"model-1": 0.98, "model-1-smooth": 0.8})
+    fair = entry("fair", {"hst-0.01": 0.5, "hst-0.1": 0.52, "euclid-0.1": 0.51, "jwst-0.1": 0.5})
+    lines = shortcut_table({"entries": [leaky, fair]}).splitlines()
+    assert lines[2].startswith("| `m` | 0.980 ± 0.010 | 0.800 ± 0.010 | 0.500 ± 0.010 |")
+    assert shortcut_table({"entries": [leaky]}) == "There is no entry yet."
+    assert leaderboard_table({"entries": []}) == "There is no entry yet."
