@@ -185,13 +185,14 @@ def test_a_changed_scene_is_warned_of(
 
 
 def test_a_set_that_cannot_be_made_is_left_out(
-    measured: tuple[Suite, list[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured: tuple[Suite, list[Path], Path], tmp_path: Path
 ) -> None:
     suite, models, _ = measured
-    monkeypatch.delenv("DARKARCS_SHARED", raising=False)
+    missing = tmp_path / "galaxies.npz"
     galaxies = suite.sets["few"].model_copy(
         update={
-            "uri": "scene:fair-euclid-galaxies?seed=1&num=60&part=test&classes=no_sub,cdm",
+            "uri": "scene:fair-euclid-galaxies?seed=1&num=60&part=test&classes=no_sub,cdm"
+            f"&source.path={missing}",
             "needs": "galaxies",
         }
     )
