@@ -176,5 +176,8 @@ def test_published_skill_stands_beside_what_is_left_of_it() -> None:
     fair = entry("fair", {"hst-0.01": 0.5, "hst-0.1": 0.52, "euclid-0.1": 0.51, "jwst-0.1": 0.5})
     lines = shortcut_table({"entries": [leaky, fair]}).splitlines()
     assert lines[2].startswith("| `m` | 0.980 ± 0.010 | 0.800 ± 0.010 | 0.500 ± 0.010 |")
-    assert shortcut_table({"entries": [leaky]}) == "There is no entry yet."
+    alone = shortcut_table({"entries": [leaky]}).splitlines()
+    assert len(alone) == len(lines)
+    assert "fair" not in alone[0]
+    assert shortcut_table({"entries": [fair]}) == "There is no entry yet."
     assert leaderboard_table({"entries": []}) == "There is no entry yet."

@@ -209,22 +209,23 @@ def shortcut_table(content: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        Markdown: a row a model that is in both.
+        Markdown: a row a model of the first, with columns of the second where it has entries.
     """
     leaky, fair = (
         {entry["model"]["name"]: entry for entry in content["entries"] if entry["suite"] == suite}
         for suite in ("deeplense", "fair")
     )
-    if not set(leaky) & set(fair):
+    if not leaky:
         return NO_ENTRY
     columns = ("model-1", "model-1-smooth")
-    lines = ("hst-0.01", "hst-0.1", "euclid-0.1", "jwst-0.1")
+    lines = ("hst-0.01", "hst-0.1", "euclid-0.1", "jwst-0.1") if fair else ()
     header = ["model", "Model I", "Model I, null: substructure's mass smoothed"]
     header += [f"fair: {name}" for name in lines]
     rows = []
-    for model in sorted(set(leaky) & set(fair)):
+    for model in sorted(leaky, key=lambda name: -(leaky[name]["scores"]["model-1"]["auc"] or 0)):
         cells = [_short(leaky[model]["scores"].get(name)) for name in columns]
-        cells += [_short(fair[model]["scores"].get(name)) for name in lines]
+        scores = fair[model]["scores"] if model in fair else {}
+        cells += [_short(scores.get(name)) for name in lines]
         rows.append((f"`{model}`", *cells))
     return markdown_table(header, rows)
 
