@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from darkarcs.data import LensImages, Preprocessing
 from darkarcs.data.store import save
 from darkarcs.errors import ModelError, OutputExistsError
 from darkarcs.evaluation.measurements import read_measurements
+from darkarcs.inference import Predictor, classify
 from darkarcs.inference.measure import measure
 from darkarcs.inference.measuring import Measurer, cell_radius
 from darkarcs.measurement import MeasuredTarget, Measurement, measurement_files
@@ -140,3 +142,17 @@ def test_radii_are_those_of_the_cells(lenses: LensImages) -> None:
     expected = np.hypot(x, y) / columns["lens.einstein_radius"]
     assert np.allclose(radius[:, 0, 1], expected, rtol=1e-5)
     assert cell_radius(lenses, fitted.model_copy(update={"pixel_scale": None}), 2) is None
+
+
+def test_a_model_that_only_measures_does_not_classify(
+    model: Path, lenses: LensImages, tmp_path: Path
+) -> None:
+    assert Predictor(model).require_classes().class_names == ("no_sub", "cdm")
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+    described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    objective = {"kind": "regression", "classification": {"weight": 0.0}}
+    described["provenance"] = {"recipe": {"objective": objective}}
+    (folder / "model.json").write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(ModelError, match="use darkarcs measure"):
+        classify(folder, [tmp_path / "image.fits"])

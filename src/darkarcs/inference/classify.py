@@ -77,7 +77,7 @@ def classify(
     DarkarcsError
         Bad files, all named at once, or images that the model cannot take.
     """
-    predictor = Predictor(model, device, batch_size)
+    predictor = Predictor(model, device, batch_size).require_classes()
     conformal = None
     if sets is not None:
         conformal = prediction_sets(

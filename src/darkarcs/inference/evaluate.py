@@ -87,7 +87,7 @@ def evaluate(
         exists.
     """
     out = require_new(Path(out))
-    predictor = Predictor(model, device)
+    predictor = Predictor(model, device).require_classes()
     description = predictor.folder.description
     images = data.open(data_uri, skip_bad=skip_bad)
     chosen = select_split(images, description, split)

@@ -77,7 +77,7 @@ def explain(
     """
     settings = settings or ExplainSettings()
     out = require_new(Path(out))
-    predictor = Predictor(model, device)
+    predictor = Predictor(model, device).require_classes()
     target = _class_index(predictor, settings.class_name)
     images, names, bad = _open_all(predictor, paths, skip_bad)
     report_bad(bad, len(paths), skip_bad and bool(names))

@@ -83,7 +83,7 @@ def trust(
     if out is None and (folder / TRUST_FILE).exists():
         raise OutputExistsError(folder / TRUST_FILE)
     target = folder if out is None else require_new(Path(out))
-    predictor = Predictor(folder, device)
+    predictor = Predictor(folder, device).require_classes()
     description = predictor.folder.description
     train, validation = _splits(description, data_uri)
     train, validation = predictor.as_taken(train), predictor.as_taken(validation)
