@@ -11,6 +11,7 @@ from typing import Any
 from darkarcs.errors import DataError
 from darkarcs.report.benchmark_table import leaderboard_table, shortcut_table
 from darkarcs.report.detection_cells import detection_cells, limit_cells, sensitivity_cells
+from darkarcs.report.familiarity_cells import familiarity_cells
 from darkarcs.report.markdown import markdown_table as markdown_table
 
 _MARKER = re.compile(
@@ -215,6 +216,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "detection": lambda content: markdown_table(*limit_cells(content)),
     "detection-rates": lambda content: markdown_table(*detection_cells(content)),
     "sensitivity": lambda content: markdown_table(*sensitivity_cells(content)),
+    "familiarity": lambda content: markdown_table(*familiarity_cells(content)),
     "leaderboard": leaderboard_table,
     "limit": limit_table,
     "shortcut": shortcut_table,
