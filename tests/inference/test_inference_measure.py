@@ -15,7 +15,8 @@ from darkarcs.data import LensImages, Preprocessing
 from darkarcs.data.store import save
 from darkarcs.errors import ModelError, OutputExistsError
 from darkarcs.evaluation.measurements import read_measurements
-from darkarcs.inference import Predictor, classify
+from darkarcs.inference import classify
+from darkarcs.inference.classifier import open_classifier
 from darkarcs.inference.measure import measure
 from darkarcs.inference.measuring import Measurer, cell_radius
 from darkarcs.measurement import MeasuredTarget, Measurement, measurement_files
@@ -147,7 +148,7 @@ def test_radii_are_those_of_the_cells(lenses: LensImages) -> None:
 def test_a_model_that_only_measures_does_not_classify(
     model: Path, lenses: LensImages, tmp_path: Path
 ) -> None:
-    assert Predictor(model).require_classes().class_names == ("no_sub", "cdm")
+    assert open_classifier(model).class_names == ("no_sub", "cdm")
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
     described = json.loads((folder / "model.json").read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from darkarcs.data import LensImages
 from darkarcs.errors import DataError
 from darkarcs.evaluation.conformal import PredictionSets, SetSettings
 from darkarcs.explain import ErasingSettings
+from darkarcs.inference.classifier import open_classifier
 from darkarcs.inference.examining import Examination, examine, prediction_sets
 from darkarcs.inference.predictor import Predictor
 from darkarcs.model_folder import TestTimeAugmentation
@@ -77,7 +78,7 @@ def classify(
     DarkarcsError
         Bad files, all named at once, or images that the model cannot take.
     """
-    predictor = Predictor(model, device, batch_size).require_classes()
+    predictor = open_classifier(model, device, batch_size)
     conformal = None
     if sets is not None:
         conformal = prediction_sets(

@@ -16,6 +16,7 @@ from darkarcs.evaluation import Predictions, evaluate_predictions, write_predict
 from darkarcs.evaluation.examples import choose_examples, write_examples
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
 from darkarcs.explain import ErasingSettings
+from darkarcs.inference.classifier import open_classifier
 from darkarcs.inference.examining import judge
 from darkarcs.inference.filing import Filing, file_result, log_evaluation
 from darkarcs.inference.predictor import Predictor
@@ -87,7 +88,7 @@ def evaluate(
         exists.
     """
     out = require_new(Path(out))
-    predictor = Predictor(model, device).require_classes()
+    predictor = open_classifier(model, device)
     description = predictor.folder.description
     images = data.open(data_uri, skip_bad=skip_bad)
     chosen = select_split(images, description, split)

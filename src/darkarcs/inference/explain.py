@@ -20,6 +20,7 @@ from darkarcs.evaluation.files import write_new
 from darkarcs.evaluation.provenance import command_line, package_version
 from darkarcs.explain import ExplainSettings, explain_images
 from darkarcs.explain.explanation import to_npz
+from darkarcs.inference.classifier import open_classifier
 from darkarcs.inference.classify import classified_path, report_bad
 from darkarcs.inference.predictor import Predictor
 
@@ -77,7 +78,7 @@ def explain(
     """
     settings = settings or ExplainSettings()
     out = require_new(Path(out))
-    predictor = Predictor(model, device).require_classes()
+    predictor = open_classifier(model, device)
     target = _class_index(predictor, settings.class_name)
     images, names, bad = _open_all(predictor, paths, skip_bad)
     report_bad(bad, len(paths), skip_bad and bool(names))

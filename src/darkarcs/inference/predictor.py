@@ -62,30 +62,6 @@ class Predictor:
         """Names of the classes in the order of the logits."""
         return self.folder.description.class_names
 
-    def require_classes(self) -> Predictor:
-        """Refuse a model that was trained to measure only.
-
-        Returns
-        -------
-        Predictor
-            This one.
-
-        Raises
-        ------
-        ModelError
-            If it tells no classes apart.
-        """
-        described = self.folder.description
-        objective = described.provenance.get("recipe", {}).get("objective", {})
-        measures = objective.get("kind") == "regression"
-        weight = objective.get("classification", {}).get("weight", 0) if measures else 1
-        if len(described.class_names) < 2 or not weight:
-            raise ModelError(
-                f"{self.folder.path}: measures substructure and tells no classes apart: "
-                "use darkarcs measure"
-            )
-        return self
-
     @cached_property
     def trust(self) -> Trust | None:
         """What the model ships to judge its predictions by; None if it ships nothing.

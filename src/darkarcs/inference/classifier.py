@@ -1,0 +1,46 @@
+"""Opening a model that classifies, and refusing one that only measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from darkarcs.errors import ModelError
+from darkarcs.inference.predictor import Predictor
+
+
+def open_classifier(
+    folder: Path, device: torch.device | str = "cpu", batch_size: int = 64
+) -> Predictor:
+    """Open a model folder whose model tells classes apart.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A model folder.
+    device : torch.device or str, default "cpu"
+        Where the model runs.
+    batch_size : int, default 64
+        Images a forward pass.
+
+    Returns
+    -------
+    Predictor
+        Of the model.
+
+    Raises
+    ------
+    ModelError
+        If the folder cannot be read, or its model was trained to measure only.
+    """
+    predictor = Predictor(folder, device, batch_size)
+    described = predictor.folder.description
+    objective = described.provenance.get("recipe", {}).get("objective", {})
+    measures = objective.get("kind") == "regression"
+    weight = objective.get("classification", {}).get("weight", 0) if measures else 1
+    if len(described.class_names) < 2 or not weight:
+        raise ModelError(
+            f"{folder}: measures substructure and tells no classes apart: use darkarcs measure"
+        )
+    return predictor
