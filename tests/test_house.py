@@ -27,9 +27,10 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     2: ("data", "models", "lensing", "light", "substructure", "instrument"),
     3: ("scenes", "evaluation", "explain", "model_folder", "trust", "measurement"),
-    4: ("training", "simulation", "inference", "zoo", "limits"),
-    5: ("report", "benchmark", "audit", "app"),
-    6: ("cli",),
+    4: ("simulation", "limits", "fitting"),
+    5: ("training", "inference", "zoo"),
+    6: ("report", "benchmark", "audit", "app"),
+    7: ("cli",),
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 

@@ -32,8 +32,8 @@ from darkarcs.benchmark.detection_observers import (
 )
 from darkarcs.errors import ConfigurationError, DataError, ModelError, OutputExistsError
 from darkarcs.inference import Predictor
-from darkarcs.limits.tangent import macro_nuisances
 from darkarcs.scenes import Scene
+from darkarcs.scenes.smooth import macro_nuisances
 from darkarcs.simulation import parse_uri, simulate
 from darkarcs.training import Recipe, train
 from small_scenes import scene, write

@@ -12,8 +12,9 @@ import small_scenes
 from darkarcs.errors import ConfigurationError
 from darkarcs.limits import LimitRequest, LimitResult, count_images, measure_limits
 from darkarcs.limits.refit import refit
-from darkarcs.limits.tangent import macro_nuisances, macro_tangents, smooth_partners
+from darkarcs.limits.tangent import macro_tangents
 from darkarcs.limits.variants import make_variants
+from darkarcs.scenes.smooth import macro_nuisances, smooth_partners
 
 
 def request(**changes: object) -> LimitRequest:

@@ -11,7 +11,8 @@ from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.limits.observer import QuadraticObserver, draw_residuals, examine, train_observer
 from darkarcs.limits.oracle import paired_auc, scores_matrix
 from darkarcs.limits.redrawing import redraw_substructure
-from darkarcs.limits.tangent import macro_tangents, smooth_partners
+from darkarcs.limits.tangent import macro_tangents
+from darkarcs.scenes.smooth import smooth_partners
 
 
 def area(residuals: np.ndarray, num_training: int, noise_factor: float = 1.0) -> float:

@@ -12,15 +12,10 @@ from torch import Tensor
 
 import small_scenes
 from darkarcs.errors import ConfigurationError
-from darkarcs.limits.derivatives import linearize, smooth_values
-from darkarcs.limits.tangent import (
-    MacroTangents,
-    macro_nuisances,
-    macro_tangents,
-    smooth_partners,
-    tangent_basis,
-)
+from darkarcs.limits.derivatives import linearize
+from darkarcs.limits.tangent import MacroTangents, macro_tangents, tangent_basis
 from darkarcs.scenes import LensParameters, Scene
+from darkarcs.scenes.smooth import macro_nuisances, smooth_partners, smooth_values
 
 COLOURS: dict[str, Any] = {
     "lens_light": [

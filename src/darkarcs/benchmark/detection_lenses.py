@@ -148,7 +148,7 @@ def render_smooth(
     parameters : LensParameters
         What it drew.
     nuisances : mapping of str to float, optional
-        From `darkarcs.limits.tangent.macro_nuisances`: differentiate in these, too.
+        From `darkarcs.scenes.smooth.macro_nuisances`: differentiate in these, too.
 
     Returns
     -------

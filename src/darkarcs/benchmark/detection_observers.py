@@ -26,8 +26,8 @@ from darkarcs.configuration import Configuration
 from darkarcs.data import LensImages
 from darkarcs.errors import ConfigurationError
 from darkarcs.inference import Predictor
-from darkarcs.limits.tangent import macro_nuisances
 from darkarcs.scenes import LensParameters, Part, Scene
+from darkarcs.scenes.smooth import macro_nuisances
 from darkarcs.simulation.progress import show_progress
 
 Floats = NDArray[np.float64]

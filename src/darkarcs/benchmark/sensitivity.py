@@ -30,9 +30,9 @@ from darkarcs.benchmark.detection_rates import threshold_at
 from darkarcs.benchmark.sensitivity_map import SensitivityMap, SensitivitySettings
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
 from darkarcs.inference import Predictor
-from darkarcs.limits.tangent import macro_nuisances
 from darkarcs.scenes import LensParameters, Scene
 from darkarcs.scenes.placement import place_subhalos
+from darkarcs.scenes.smooth import macro_nuisances
 from darkarcs.simulation.progress import show_progress
 
 Floats = NDArray[np.float64]

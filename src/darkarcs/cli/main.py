@@ -15,6 +15,7 @@ from darkarcs.cli.cross_validate import cross_validate
 from darkarcs.cli.demo import demo
 from darkarcs.cli.evaluate import evaluate
 from darkarcs.cli.explain import explain
+from darkarcs.cli.fit import fit
 from darkarcs.cli.gallery import gallery
 from darkarcs.cli.limit import limit
 from darkarcs.cli.measure import measure
@@ -49,6 +50,7 @@ for _verb in (
     models,
     simulate,
     gallery,
+    fit,
     limit,
     sensitivity,
     sweep,

@@ -11,13 +11,7 @@ from darkarcs.limits.oracle import paired_auc, pooled_auc
 from darkarcs.limits.redrawing import redraw_substructure
 from darkarcs.limits.refit import refit
 from darkarcs.limits.results import LimitRequest, LimitResult
-from darkarcs.limits.tangent import (
-    MacroTangents,
-    Strengths,
-    macro_nuisances,
-    macro_tangents,
-    smooth_partners,
-)
+from darkarcs.limits.tangent import MacroTangents, Strengths, macro_tangents
 
 __all__ = [
     "LimitRequest",
@@ -26,12 +20,10 @@ __all__ = [
     "Strengths",
     "count_images",
     "linearize",
-    "macro_nuisances",
     "macro_tangents",
     "measure_limits",
     "paired_auc",
     "pooled_auc",
     "redraw_substructure",
     "refit",
-    "smooth_partners",
 ]

@@ -17,13 +17,10 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vmap
 
-from darkarcs.scenes import LensParameters, Scene
+from darkarcs.scenes import Scene
 from darkarcs.scenes.distributions import largest
-from darkarcs.scenes.priors import GalaxySource, SersicSource, source_galaxies
+from darkarcs.scenes.priors import SersicSource
 from darkarcs.scenes.rendering import Galaxies, blur, light, trace
-
-#: Kinds of substructure in a table of tensors; a smooth lens has none.
-SUBSTRUCTURE = ("point_masses.", "subhalos.", "fields.")
 
 
 @dataclass(frozen=True)
@@ -40,50 +37,6 @@ class Linearization:
 
     image: Tensor
     derivatives: Tensor
-
-
-def smooth_values(
-    lenses: LensParameters, *, dtype: torch.dtype = torch.float64
-) -> dict[str, Tensor]:
-    """Give what rendering reads of smooth lenses, lists of substructure left away.
-
-    Parameters
-    ----------
-    lenses : LensParameters
-        Smooth; masses and fields, of whatever strength, are dropped.
-    dtype : torch.dtype, default float64
-        Precision.
-
-    Returns
-    -------
-    dict of str to Tensor, each of shape (B,)
-        For `linearize` and `Scene.render_values`.
-    """
-    values = lenses.tensors(dtype=dtype)
-    return {name: v for name, v in values.items() if not name.startswith(SUBSTRUCTURE)}
-
-
-def galaxies_of(scene: Scene, lenses: LensParameters, dtype: torch.dtype) -> Galaxies | None:
-    """Give the images of the source galaxies, where a scene has them.
-
-    Parameters
-    ----------
-    scene : Scene
-        Whose lenses.
-    lenses : LensParameters
-        They tell the part of the stream.
-    dtype : torch.dtype
-        Precision.
-
-    Returns
-    -------
-    Galaxies or None
-        For `linearize` and `Scene.render_values`.
-    """
-    if not isinstance(scene.source, GalaxySource):
-        return None
-    library = source_galaxies(scene.source, scene.folder, lenses.part)
-    return Galaxies(torch.from_numpy(library.images).to(dtype), library.pixel_scale)
 
 
 def linearize(
@@ -113,6 +66,7 @@ def linearize(
     Examples
     --------
     >>> from darkarcs.scenes import load_scene
+    >>> from darkarcs.scenes.smooth import smooth_values
     >>> scene = load_scene("fair-euclid").with_classes(["no_sub"])
     >>> values = smooth_values(scene.draw(seed=0, start=0, count=1))
     >>> change = linearize(scene, values, ["source.flux"])

@@ -38,14 +38,10 @@ from darkarcs.limits.results import (
     LimitRow,
     RefitCheck,
 )
-from darkarcs.limits.tangent import (
-    MacroTangents,
-    macro_nuisances,
-    macro_tangents,
-    smooth_partners,
-)
+from darkarcs.limits.tangent import MacroTangents, macro_tangents
 from darkarcs.limits.variants import Variant, make_variants
 from darkarcs.scenes import LensParameters, Scene
+from darkarcs.scenes.smooth import macro_nuisances, smooth_partners
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int], None]

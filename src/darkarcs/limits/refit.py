@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darkarcs.limits.derivatives import galaxies_of, linearize, smooth_values
+from darkarcs.limits.derivatives import linearize
 from darkarcs.limits.whitening import noise_scale
 from darkarcs.scenes import LensParameters, Scene
+from darkarcs.scenes.smooth import galaxies_of, smooth_values
 
 _FIRST_DAMPING = 1e-3
 _LARGEST_DAMPING = 1e8
@@ -73,7 +74,7 @@ def refit(
     image : Tensor, shape (C, H, W)
         What is fitted, in the noise of the true smooth image.
     names : tuple of str
-        The free parameters, from `darkarcs.limits.macro_nuisances`.
+        The free parameters, from `darkarcs.scenes.smooth.macro_nuisances`.
     max_steps : int, default 25
         At most this many.
 

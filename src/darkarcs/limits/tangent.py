@@ -31,14 +31,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from darkarcs.limits.derivatives import galaxies_of, linearize, smooth_values
+from darkarcs.limits.derivatives import linearize
 from darkarcs.limits.whitening import noise_scale
 from darkarcs.scenes import LensParameters, Scene
+from darkarcs.scenes.smooth import galaxies_of, macro_nuisances, smooth_values
 
 Floats = NDArray[np.float64]
 
-#: Lenses that tell which parameters a scene draws, and how widely.
-_PRIOR_LENSES = 512
 #: Directions of the tangent space that are weaker than this share of the strongest one, each
 #: parameter's derivative scaled to one, are none: rounding made them.
 RANK_TOLERANCE = 1e-4
@@ -172,59 +171,6 @@ class MacroTangents:
         return np.asarray(np.matmul(rows, self.basis))
 
 
-def macro_nuisances(scene: Scene) -> dict[str, float]:
-    """Find the parameters of the smooth lens, the source and the blur that a scene draws.
-
-    They are the columns that rendering a smooth lens reads and that differ between lenses; which
-    of a library's galaxies is the source is no direction and left out.
-
-    Parameters
-    ----------
-    scene : Scene
-        Whose.
-
-    Returns
-    -------
-    dict of str to float
-        Standard deviation of each in the scene's prior.
-
-    Examples
-    --------
-    >>> from darkarcs.scenes import load_scene
-    >>> list(macro_nuisances(load_scene("deeplense-1")))
-    ['source.centre_x', 'source.centre_y']
-    """
-    lenses = smooth_partners(scene, _draw_any(scene, _PRIOR_LENSES))
-    one = _Reads(smooth_values(lenses.select(slice(0, 1))))
-    scene.render_values(one, galaxies_of(scene, lenses, torch.float64))
-    drawn = [name for name in sorted(lenses.columns) if np.ptp(lenses.columns[name]) > 0]
-    return {
-        name: float(np.std(lenses.columns[name]))
-        for name in drawn
-        if name in one.read and name != "source.galaxy"
-    }
-
-
-def smooth_partners(scene: Scene, lenses: LensParameters) -> LensParameters:
-    """Give the same lenses without their substructure, as the scene's ``no_sub`` has them.
-
-    Parameters
-    ----------
-    scene : Scene
-        Whose lenses.
-    lenses : LensParameters
-        Of any class.
-
-    Returns
-    -------
-    LensParameters
-        Without masses and fields; the smooth lens has all the mass where the scene conserves it.
-    """
-    columns = dict(lenses.columns)
-    columns["lens.smooth_einstein_radius"] = columns["lens.einstein_radius"]
-    return replace(lenses, columns=columns, masses={}, fields={})
-
-
 def macro_tangents(
     scene: Scene,
     smooth: LensParameters,
@@ -306,23 +252,6 @@ def tangent_basis(tangents: Floats, prior: Floats) -> tuple[Floats, Floats]:
     basis, widths = np.zeros_like(tangents), np.zeros(tangents.shape[1])
     basis[:, :rank], widths[:rank] = spanned @ turn, spread
     return basis, widths
-
-
-class _Reads(dict[str, Tensor]):
-    """Remembers what was asked for."""
-
-    def __init__(self, values: Mapping[str, Tensor]) -> None:
-        super().__init__(values)
-        self.read: set[str] = set()
-
-    def __getitem__(self, name: str) -> Tensor:
-        self.read.add(name)
-        return super().__getitem__(name)
-
-
-def _draw_any(scene: Scene, count: int) -> LensParameters:
-    first = scene.class_names[0]
-    return scene.with_classes([first]).draw(0, 0, count)
 
 
 def _linearized(

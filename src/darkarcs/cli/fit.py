@@ -1,0 +1,60 @@
+"""``darkarcs fit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def fit(
+    data: Annotated[str, typer.Argument(help="Images: a folder, archive, file or scene: URI.")],
+    out: Annotated[Path, typer.Option(help="The new HDF5 file of residuals.")],
+    scene: Annotated[
+        str | None,
+        typer.Option(help="Whose smooth lenses are fitted; the scene that the images are of."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key of --scene.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Fit smooth lenses to images and write what they leave; an interrupted run goes on."""
+    import json
+
+    import numpy as np
+
+    from darkarcs import data as lens_data
+    from darkarcs.errors import ConfigurationError, OutputExistsError
+    from darkarcs.fitting import SmoothFit, residuals_to_store, scene_of
+    from darkarcs.scenes import load_scene
+    from darkarcs.simulation.progress import show_progress
+
+    if out.exists():  # before the work, which takes minutes
+        raise OutputExistsError(out)
+    if overrides and scene is None:
+        raise ConfigurationError("--set changes a key of the scene that --scene names: give both")
+    lenses = lens_data.open(data)
+    chosen = scene_of(lenses) if scene is None else load_scene(scene, overrides or ())
+    how = SmoothFit.of(chosen)
+    with show_progress(f"fitting smooth lenses of {chosen.name}", len(lenses)) as advance:
+        residuals_to_store(lenses, how, out, progress=advance)
+    made = lens_data.open(out)
+    size = lenses.images[0].size if len(lenses) else 1
+    quantiles = np.quantile(made.metadata["fit.chi_square"] / size, [0.05, 0.5, 0.95])
+    facts = {
+        "path": str(out),
+        "num_images": len(made),
+        "fit": how.identity,
+        "converged": int(made.metadata["fit.converged"].sum()),
+        "chi_square_per_pixel": [round(float(value), 4) for value in quantiles],
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    low, middle, high = quantiles
+    typer.echo(
+        f"{out}: residuals of {len(made):,} images; {facts['converged']:,} fits converged, "
+        f"chi-squared a pixel {middle:.3f} (5 to 95 %: {low:.3f} to {high:.3f})"
+    )

@@ -1,0 +1,256 @@
+"""What a smooth lens does not explain: images of residuals, for a transformer to look at.
+
+Four fifths of what substructure changes in an image, a smooth lens of other parameters could change
+as well, and lenses differ by far more than that: a network that is shown images has to learn to fit
+lenses before it can learn anything else. Here the lens is fitted, and the network is shown
+
+1. the residuals, in standard deviations of the noise, cut at 15 of them, and
+2. the fitted light, as asinh of its signal-to-noise: where residuals can mean something,
+
+band by band, first all residuals, then all light. A set of residuals says in its manifest how it
+was made; a model that was trained on one keeps this, and makes residuals of new images by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from darkarcs.configuration import Configuration
+from darkarcs.data import LensImages
+from darkarcs.data.store import save
+from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.fitting.smooth_fit import SmoothFitter
+from darkarcs.scenes import Scene
+
+#: Largest residual that is shown, in standard deviations: where no fit succeeds they have no end.
+LARGEST = 15.0
+#: Images of a shard: what an interruption loses at most.
+_SHARD = 256
+_MANIFEST_KEY = "smooth_fit"
+
+
+class SmoothFit(Configuration):
+    """How residuals are made.
+
+    Attributes
+    ----------
+    version : 1
+        Of the fits; another one makes other residuals.
+    scene : Scene
+        Whose smooth lenses are fitted, with its instrument and noise.
+    """
+
+    version: Literal[1] = 1
+    scene: Scene
+
+    @classmethod
+    def of(cls, scene: Scene) -> SmoothFit:
+        """Take a scene's smooth lenses.
+
+        Parameters
+        ----------
+        scene : Scene
+            With substructure or without; it does not matter.
+
+        Returns
+        -------
+        SmoothFit
+            Equal for scenes that differ in their substructure only.
+        """
+        return cls(scene=scene.with_classes([scene.class_names[0]]))
+
+    @property
+    def identity(self) -> str:
+        """Name of these residuals: the scene's, its hash, and the version of the fits."""
+        return f"{self.scene.identity}/fit-{self.version}"
+
+
+def fit_of(lenses: LensImages) -> SmoothFit | None:
+    """Tell how a set of residuals was made.
+
+    Parameters
+    ----------
+    lenses : LensImages
+        Any images.
+
+    Returns
+    -------
+    SmoothFit or None
+        None for images that are no residuals.
+    """
+    told = lenses.manifest.get(_MANIFEST_KEY)
+    return None if told is None else SmoothFit.parse(told, "residuals")
+
+
+def residuals(
+    lenses: LensImages, fit: SmoothFit, *, progress: Callable[[int], None] | None = None
+) -> LensImages:
+    """Fit smooth lenses to images and give what they leave.
+
+    Parameters
+    ----------
+    lenses : LensImages
+        As the scene's instrument observes them.
+    fit : SmoothFit
+        What is fitted.
+    progress : callable, optional
+        Called with the number of images that were just fitted.
+
+    Returns
+    -------
+    LensImages
+        Two channels for each of the images'; columns ``fit.chi_square``, ``fit.converged`` and
+        ``fit.NAME`` of each fitted parameter; labels, names, identities and lists are kept.
+
+    Raises
+    ------
+    DataError
+        If the images are residuals already, or not of the scene's size, bands or pixel scale.
+    """
+    _check(lenses, fit)
+    fitter = SmoothFitter(fit.scene)
+    parts = [
+        _fitted(fitter, lenses.images[first : first + _SHARD], progress)
+        for first in range(0, len(lenses), _SHARD)
+    ]
+    return _joined(lenses, fit, parts)
+
+
+def residuals_to_store(
+    lenses: LensImages,
+    fit: SmoothFit,
+    out: Path,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write residuals to a new store, or go on where a run was cut off.
+
+    Finished shards lie in ``.NAME.partial/`` beside the file until all are there.
+
+    Parameters
+    ----------
+    lenses, fit, progress
+        See `residuals`.
+    out : pathlib.Path
+        The file to make.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out``.
+
+    Raises
+    ------
+    OutputExistsError
+        If the file is there.
+    """
+    out = Path(out)
+    if out.exists():
+        raise OutputExistsError(out)
+    _check(lenses, fit)
+    told = json.dumps([fit.identity, lenses.metadata["identity"].tolist()])
+    folder = out.with_name(f".{out.name}.{hashlib.sha256(told.encode()).hexdigest()[:12]}.partial")
+    folder.mkdir(parents=True, exist_ok=True)
+    fitter, parts = SmoothFitter(fit.scene), []
+    for first in range(0, len(lenses), _SHARD):
+        shard = folder / f"{first:09d}.npz"
+        if shard.exists():
+            with np.load(shard, allow_pickle=False) as file:
+                parts.append(dict(file))
+            if progress is not None:
+                progress(len(parts[-1]["images"]))
+            continue
+        parts.append(_fitted(fitter, lenses.images[first : first + _SHARD], progress))
+        partial = shard.with_suffix(".part.npz")
+        np.savez(partial, **parts[-1])
+        partial.replace(shard)  # a kill leaves all of the shard or none
+    save(_joined(lenses, fit, parts), out)
+    shutil.rmtree(folder)
+    return out
+
+
+def _check(lenses: LensImages, fit: SmoothFit) -> None:
+    source = lenses.manifest.get("source", "images")
+    if fit_of(lenses) is not None:
+        raise DataError(f"{source}: holds residuals of fits already; give the images themselves")
+    scale = fit.scene.instrument.pixel_scale
+    if lenses.pixel_scale is not None and not np.isclose(lenses.pixel_scale, scale, rtol=1e-3):
+        raise DataError(
+            f"{source}: its pixels of {lenses.pixel_scale:g} arcsec are not those of scene "
+            f"{fit.scene.name}, {scale:g} arcsec: give --scene one of that instrument"
+        )
+    shape = (len(fit.scene.channels), fit.scene.num_pixels, fit.scene.num_pixels)
+    if lenses.images.shape[1:] != shape:
+        raise DataError(
+            f"{source}: images of shape {lenses.images.shape[1:]} cannot be fitted by scene "
+            f"{fit.scene.name}, whose images have shape {shape}"
+        )
+
+
+def _fitted(
+    fitter: SmoothFitter, images: NDArray[np.float32], progress: Callable[[int], None] | None
+) -> dict[str, NDArray[Any]]:
+    data = torch.from_numpy(images)
+    fits = fitter.fit(data)
+    left = ((data - fits.images) * fits.scale).clamp(-LARGEST, LARGEST)
+    light = torch.asinh(fits.images * fits.scale)
+    if progress is not None:
+        progress(len(images))
+    return {
+        "images": torch.cat([left, light], dim=1).numpy(),
+        "fit.chi_square": fits.chi_square,
+        "fit.converged": fits.converged,
+        **{f"fit.{name}": values for name, values in fits.values.items()},
+    }
+
+
+def _joined(lenses: LensImages, fit: SmoothFit, parts: list[dict[str, NDArray[Any]]]) -> LensImages:
+    columns: Mapping[str, NDArray[Any]] = {
+        name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())
+    }
+    shape = (0, 2 * lenses.num_channels, *lenses.images.shape[2:])
+    return LensImages.from_arrays(
+        columns["images"] if parts else np.zeros(shape, np.float32),
+        labels=lenses.labels,
+        class_names=lenses.class_names,
+        metadata={**lenses.metadata, **{k: v for k, v in columns.items() if k != "images"}},
+        pixel_scale=lenses.pixel_scale,
+        manifest={**lenses.manifest, _MANIFEST_KEY: fit.model_dump(mode="json")},
+        lists=lenses.lists,
+    )
+
+
+def scene_of(lenses: LensImages) -> Scene:
+    """Find the scene that images were simulated from.
+
+    Parameters
+    ----------
+    lenses : LensImages
+        Images.
+
+    Returns
+    -------
+    Scene
+        Of their manifest.
+
+    Raises
+    ------
+    ConfigurationError
+        If they were not simulated.
+    """
+    source, told = str(lenses.manifest.get("source", "images")), lenses.manifest.get("scene")
+    if not isinstance(told, Mapping):
+        raise ConfigurationError(
+            f"{source}: was not simulated by a scene: say by --scene which smooth lenses to fit, "
+            "for example --scene fair-euclid"
+        )
+    return Scene.parse(dict(told), source)
