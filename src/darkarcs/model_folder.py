@@ -34,6 +34,8 @@ from darkarcs.models import create_model
 #: reflections, under which the physics does not change.
 TestTimeAugmentation = Literal["none", "dihedral"]
 
+#: Key of a set's manifest that tells how residuals were made (`darkarcs.fitting`).
+SMOOTH_FIT = "smooth_fit"
 WEIGHTS, DESCRIPTION, SEEN = "model.safetensors", "model.json", "seen.safetensors"
 
 
@@ -72,6 +74,9 @@ class ModelDescription(Configuration):
         How to build it.
     preprocessing : FittedPreprocessing
         With its constants.
+    smooth_fit : dict, optional
+        The model looks at residuals of smooth lenses, made as this says
+        (`darkarcs.fitting.SmoothFit`); preprocessing is then of the residuals.
     class_names : tuple of str
         In the order of the logits.
     test_time_augmentation : {"none", "dihedral"}, default "none"
@@ -92,6 +97,7 @@ class ModelDescription(Configuration):
     task: str
     architecture: Architecture
     preprocessing: FittedPreprocessing
+    smooth_fit: dict[str, Any] | None = None
     class_names: tuple[str, ...]
     test_time_augmentation: TestTimeAugmentation = "none"
     temperature: float = 1.0

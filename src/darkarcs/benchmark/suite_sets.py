@@ -250,7 +250,8 @@ def notes_on(predictor: Predictor, images: LensImages) -> list[str]:
         found.append(
             f"resampled from {images.pixel_scale:g} to {preprocessing.pixel_scale:g} arcsec"
         )
-    if preprocessing.settings.normalization != "per_image" and images.num_channels == 1:
+    units_matter = preprocessing.settings.normalization != "per_image"
+    if units_matter and images.num_channels == 1 and description.smooth_fit is None:
         above = brightness(images.images - border_median(images.images))
         ratio = float(np.median(above)) / float(np.median(preprocessing.scale))
         if not 1 / BRIGHTER < ratio < BRIGHTER:

@@ -17,6 +17,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,13 +30,13 @@ from darkarcs.data import LensImages
 from darkarcs.data.store import save
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.fitting.smooth_fit import SmoothFitter
+from darkarcs.model_folder import SMOOTH_FIT
 from darkarcs.scenes import Scene
 
 #: Largest residual that is shown, in standard deviations: where no fit succeeds they have no end.
 LARGEST = 15.0
 #: Images of a shard: what an interruption loses at most.
 _SHARD = 256
-_MANIFEST_KEY = "smooth_fit"
 
 
 class SmoothFit(Configuration):
@@ -87,7 +88,7 @@ def fit_of(lenses: LensImages) -> SmoothFit | None:
     SmoothFit or None
         None for images that are no residuals.
     """
-    told = lenses.manifest.get(_MANIFEST_KEY)
+    told = lenses.manifest.get(SMOOTH_FIT)
     return None if told is None else SmoothFit.parse(told, "residuals")
 
 
@@ -117,7 +118,7 @@ def residuals(
         If the images are residuals already, or not of the scene's size, bands or pixel scale.
     """
     _check(lenses, fit)
-    fitter = SmoothFitter(fit.scene)
+    fitter = _fitter(fit.model_dump_json())
     parts = [
         _fitted(fitter, lenses.images[first : first + _SHARD], progress)
         for first in range(0, len(lenses), _SHARD)
@@ -160,7 +161,7 @@ def residuals_to_store(
     told = json.dumps([fit.identity, lenses.metadata["identity"].tolist()])
     folder = out.with_name(f".{out.name}.{hashlib.sha256(told.encode()).hexdigest()[:12]}.partial")
     folder.mkdir(parents=True, exist_ok=True)
-    fitter, parts = SmoothFitter(fit.scene), []
+    fitter, parts = _fitter(fit.model_dump_json()), []
     for first in range(0, len(lenses), _SHARD):
         shard = folder / f"{first:09d}.npz"
         if shard.exists():
@@ -176,6 +177,12 @@ def residuals_to_store(
     save(_joined(lenses, fit, parts), out)
     shutil.rmtree(folder)
     return out
+
+
+@lru_cache(maxsize=4)
+def _fitter(fit: str) -> SmoothFitter:
+    """Images come in batches, and a scene's prior is drawn once."""
+    return SmoothFitter(SmoothFit.model_validate_json(fit).scene)
 
 
 def _check(lenses: LensImages, fit: SmoothFit) -> None:
@@ -224,7 +231,7 @@ def _joined(lenses: LensImages, fit: SmoothFit, parts: list[dict[str, NDArray[An
         class_names=lenses.class_names,
         metadata={**lenses.metadata, **{k: v for k, v in columns.items() if k != "images"}},
         pixel_scale=lenses.pixel_scale,
-        manifest={**lenses.manifest, _MANIFEST_KEY: fit.model_dump(mode="json")},
+        manifest={**lenses.manifest, SMOOTH_FIT: fit.model_dump(mode="json")},
         lists=lenses.lists,
     )
 

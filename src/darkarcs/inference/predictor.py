@@ -15,10 +15,11 @@ from torch import Tensor
 
 from darkarcs.data import LensImages
 from darkarcs.devices import choose_device
-from darkarcs.errors import DataError, ModelError
+from darkarcs.errors import ModelError
 from darkarcs.evaluation import Predictions
 from darkarcs.explain import ErasingSettings, class_attention, reading_tokens
 from darkarcs.inference.erasing import predict_by_erasing
+from darkarcs.inference.intake import take_images
 from darkarcs.model_folder import (
     ModelFolder,
     TestTimeAugmentation,
@@ -26,10 +27,6 @@ from darkarcs.model_folder import (
     read_model_folder,
 )
 from darkarcs.trust import TRUST_FILE, Trust, read_trust
-
-#: Colours that differ by less than this share of an image's range are a grey image's, blurred
-#: by JPEG.
-GREY_TOLERANCE = 0.03
 
 
 class Predictor:
@@ -80,7 +77,7 @@ class Predictor:
         return trust
 
     def as_taken(self, images: LensImages) -> LensImages:
-        """Give images the number of channels that the model takes.
+        """Give a model the images that it takes: residuals, or the number of channels.
 
         Parameters
         ----------
@@ -91,11 +88,15 @@ class Predictor:
         -------
         LensImages
             Grey images that were stored with three colours have one channel for a model of one
-            channel; others are as they were.
+            channel. A model of residuals gets those of smooth lenses that are fitted now, unless
+            the images are residuals already. Others are as they were.
+
+        Raises
+        ------
+        DataError
+            If residuals are given to a model of images, or those of other fits.
         """
-        if self.folder.description.preprocessing.channels == 1 and images.num_channels == 3:
-            return _as_grey(images)
-        return images
+        return take_images(images, self.folder.description)
 
     def preprocess(self, images: LensImages) -> NDArray[np.float32]:
         """Bring images to what the model sees.
@@ -312,23 +313,3 @@ class Predictor:
                 rows = captured.float().cpu().numpy()
                 maps.append(class_attention(rows, prefix, readers=readers))
         return np.concatenate(maps).astype(np.float32)
-
-
-def _as_grey(images: LensImages) -> LensImages:
-    pixels = images.images
-    spread = (pixels.max(axis=1) - pixels.min(axis=1)).max(axis=(1, 2))  # (N,)
-    extent = np.ptp(pixels, axis=(1, 2, 3))  # (N,)
-    coloured = np.flatnonzero(spread > GREY_TOLERANCE * extent)
-    if coloured.size:
-        raise DataError(
-            f"'{images.metadata['name'][coloured[0]]}' is a colour image and the model takes one "
-            "channel: choose one band, or save the image as grey"
-        )
-    return LensImages(
-        images=pixels.mean(axis=1, keepdims=True),
-        labels=images.labels,
-        class_names=images.class_names,
-        metadata=images.metadata,
-        pixel_scale=images.pixel_scale,
-        manifest=images.manifest,
-    )

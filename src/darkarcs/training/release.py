@@ -19,6 +19,7 @@ from darkarcs.errors import DataError
 from darkarcs.evaluation import Predictions, fit_temperature, write_predictions
 from darkarcs.evaluation.provenance import describe_machine, git_commit, package_version
 from darkarcs.model_folder import (
+    SMOOTH_FIT,
     Architecture,
     ModelDescription,
     predict_logits,
@@ -98,6 +99,7 @@ def write_trained_model(
             options={**recipe.model.options, **model.rebuild_options()},
         ),
         preprocessing=fitted,
+        smooth_fit=images.manifest.get(SMOOTH_FIT),
         class_names=images.class_names,
         test_time_augmentation=recipe.test_time_augmentation,
         temperature=1.0 if predictions is None else fit_temperature(predictions.logits, labels),

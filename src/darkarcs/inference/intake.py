@@ -1,0 +1,77 @@
+"""From images as they are stored to those that a model takes: residuals, or grey for colours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from darkarcs.data import LensImages
+from darkarcs.errors import DataError
+from darkarcs.model_folder import SMOOTH_FIT, ModelDescription
+
+#: Colours that differ by less than this share of an image's range are a grey image's, blurred
+#: by JPEG.
+GREY_TOLERANCE = 0.03
+
+
+def take_images(images: LensImages, description: ModelDescription) -> LensImages:
+    """Give a model the images that it takes.
+
+    Parameters
+    ----------
+    images : LensImages
+        As stored.
+    description : ModelDescription
+        The model's.
+
+    Returns
+    -------
+    LensImages
+        See `darkarcs.inference.Predictor.as_taken`.
+
+    Raises
+    ------
+    DataError
+        If residuals are given to a model of images, or those of other fits.
+    """
+    source, given = images.manifest.get("source", "images"), images.manifest.get(SMOOTH_FIT)
+    wanted = description.smooth_fit
+    if wanted is None and given is not None:
+        raise DataError(
+            f"{source}: holds residuals of smooth lenses, and '{description.name}' looks at "
+            "images: give these"
+        )
+    if given is not None and given != wanted:
+        raise DataError(
+            f"{source}: its residuals are not of the smooth lenses that '{description.name}' was "
+            "trained on; give the images themselves"
+        )
+    to_fit = wanted is not None and given is None
+    bands = description.preprocessing.channels // (2 if to_fit else 1)
+    if bands == 1 and images.num_channels == 3:
+        images = _as_grey(images)
+    if wanted is None or not to_fit:
+        return images
+    # scenes and their cosmology take half a second to import, and most models do without
+    from darkarcs.fitting import SmoothFit, residuals
+
+    return residuals(images, SmoothFit.parse(wanted, f"model '{description.name}'"))
+
+
+def _as_grey(images: LensImages) -> LensImages:
+    pixels = images.images
+    spread = (pixels.max(axis=1) - pixels.min(axis=1)).max(axis=(1, 2))  # (N,)
+    extent = np.ptp(pixels, axis=(1, 2, 3))  # (N,)
+    coloured = np.flatnonzero(spread > GREY_TOLERANCE * extent)
+    if coloured.size:
+        raise DataError(
+            f"'{images.metadata['name'][coloured[0]]}' is a colour image and the model takes one "
+            "channel: choose one band, or save the image as grey"
+        )
+    return LensImages(
+        images=pixels.mean(axis=1, keepdims=True),
+        labels=images.labels,
+        class_names=images.class_names,
+        metadata=images.metadata,
+        pixel_scale=images.pixel_scale,
+        manifest=images.manifest,
+    )
