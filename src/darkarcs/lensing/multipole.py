@@ -24,6 +24,8 @@ import torch
 from torch import Tensor
 
 from darkarcs.errors import ConfigurationError
+from darkarcs.kernels import Method, misfit_of_profile, use_kernel
+from darkarcs.lensing.kernels import multipole_lobes
 
 
 def convergence(
@@ -81,6 +83,7 @@ def deflection(
     position_angle: Tensor | float = 0.0,
     centre_x: Tensor | float = 0.0,
     centre_y: Tensor | float = 0.0,
+    method: Method = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Compute the reduced deflection.
 
@@ -92,6 +95,8 @@ def deflection(
         As for `convergence`.
     amplitude, position_angle, centre_x, centre_y : Tensor or float
         As for `convergence`.
+    method : "auto", "torch" or "kernel", default "auto"
+        As for `darkarcs.lensing.sie.deflection`; the kernel knows the orders 3 and 4.
 
     Returns
     -------
@@ -101,7 +106,7 @@ def deflection(
     Raises
     ------
     ConfigurationError
-        If the order is below 2.
+        If the order is below 2, or the kernel is demanded and cannot do it.
 
     Examples
     --------
@@ -110,6 +115,12 @@ def deflection(
     >>> alpha_x.item(), abs(alpha_y.item())
     (-0.0625, 0.0)
     """
+    lens = (amplitude, position_angle, centre_x, centre_y)
+    misfit = misfit_of_profile(theta_x, theta_y, *lens)
+    if order not in multipole_lobes.ORDERS:
+        misfit = f"knows the orders 3 and 4, not {order}"
+    if use_kernel(method, (theta_x, theta_y, *lens), misfit):
+        return multipole_lobes.deflect(theta_x, theta_y, order, *lens)
     _, x, y, cos, sin = _lobes(theta_x - centre_x, theta_y - centre_y, order, position_angle)
     strength = amplitude / (1 - order**2)
     return strength * (x * cos + order * y * sin), strength * (y * cos - order * x * sin)
