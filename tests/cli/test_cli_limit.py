@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import small_scenes
+import suite_examples
 from darkarcs.benchmark.limit_figure import draw_limits
 from darkarcs.cli.main import app
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
@@ -51,3 +52,30 @@ def test_numbers_are_checked(tmp_path: Path, fractions: str) -> None:
         CliRunner().invoke(
             app, ["limit", str(scene), "--fractions", fractions], catch_exceptions=False
         )
+
+
+def test_models_are_put_beside_measured_limits(tmp_path: Path) -> None:
+    scene, model = small_scenes.write(tmp_path), suite_examples.write_model(tmp_path / "model")
+    small = ["limit", str(scene), *SMALL, "--num-refitted", "0", "--classes", "cdm"]
+    first = tmp_path / "first"
+    CliRunner().invoke(app, [*small, "--results", str(first)], catch_exceptions=False)
+    file = first / "limits" / "small.json"
+    beside = ["limit", str(scene), "--measured", str(file)]
+    with pytest.raises(ConfigurationError, match="which models"):
+        CliRunner().invoke(app, beside, catch_exceptions=False)
+    beside += ["--model", str(model)]
+    shown = CliRunner().invoke(
+        app, [*beside, "--results", str(tmp_path / "second")], catch_exceptions=False
+    )
+    assert shown.exit_code == 0
+    before = LimitResult.model_validate_json(file.read_text())
+    after = LimitResult.model_validate_json(
+        (tmp_path / "second" / "limits" / "small.json").read_text()
+    )
+    assert after.rows == before.rows
+    assert [(point.class_name, point.num) for point in after.models] == [("cdm", 6)]
+    with pytest.raises(ConfigurationError, match="give the same scene"):
+        CliRunner().invoke(app, [*beside, "--set", "num_pixels=21"], catch_exceptions=False)
+    file.write_text("{")
+    with pytest.raises(DataError, match="not valid JSON"):
+        CliRunner().invoke(app, beside, catch_exceptions=False)

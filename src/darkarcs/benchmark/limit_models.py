@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from darkarcs.errors import DataError
 from darkarcs.evaluation.evaluate import evaluate_predictions
 from darkarcs.evaluation.predictions import Predictions
 from darkarcs.inference import Predictor
 from darkarcs.inference.filing import log_evaluation
-from darkarcs.limits import LimitRequest
+from darkarcs.limits import LimitRequest, LimitResult
 from darkarcs.limits.results import AreaRecord, ModelPoint
 from darkarcs.limits.variants import Variant, make_variants
 from darkarcs.scenes import Scene
@@ -58,9 +60,38 @@ def place_models(
         )
         images = simulate(wanted)
         for name, predictor in predictors.items():
-            predictions = predictor.predict(images, request.part)
+            predictions = predictor.predict(images, request.part, progress=True)
             points.append(_place(name, variant, predictions, test_log))
     return tuple(points)
+
+
+def read_limits(path: Path) -> LimitResult:
+    """Read limits that were measured.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A result file of ``darkarcs limit``.
+
+    Returns
+    -------
+    LimitResult
+        Validated.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is no JSON.
+    ConfigurationError
+        If it is of another layout.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise DataError(f"{path}: is not valid JSON; it may be cut short") from None
+    return LimitResult.parse(content, str(path))
 
 
 def _place(

@@ -25,6 +25,10 @@ Models = Annotated[
     list[str] | None,
     typer.Option("--model", help="A model's place: folder, run or zoo name; repeatable."),
 ]
+Measured = Annotated[
+    Path | None,
+    typer.Option(help="A result file of these limits: measure nothing but the models beside it."),
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key of the scene.")
 ]
@@ -44,6 +48,7 @@ def limit(
     num_test: NumTest = 100,
     num_refitted: NumRefitted = 10,
     models: Models = None,
+    measured: Measured = None,
     seed: Annotated[int, typer.Option(help="Of lenses, noise and resampling.")] = 0,
     part: Annotated[str, typer.Option(help="Stream of lenses: train, validation, test.")] = "test",
     overrides: Overrides = None,
@@ -53,9 +58,7 @@ def limit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure what the pixels of a scene hold about its substructure, whoever looks."""
-    from darkarcs.benchmark.limit_figure import draw_limits
     from darkarcs.errors import require_new
-    from darkarcs.evaluation.files import write_new
     from darkarcs.limits import LimitRequest
     from darkarcs.scenes import load_scene
 
@@ -64,6 +67,10 @@ def limit(
     for path in (out, figure):  # before the work, which takes minutes
         if path is not None:
             require_new(path)
+    if measured is not None:
+        result = _with_models(measured, chosen, overrides or (), models or ())
+        _give(result, out, figure, as_json)
+        return
     options = {
         "classes": tuple(classes.split(",")) if classes else (),
         "fractions": _numbers(fractions, "--fractions") if fractions else (),
@@ -72,6 +79,13 @@ def limit(
         **{"num_training": num_training, "num_test": num_test, "seed": seed, "part": part},
     }
     result = _measure(chosen, LimitRequest.parse(options, "limit"), overrides or (), models or ())
+    _give(result, out, figure, as_json)
+
+
+def _give(result: Any, out: Path | None, figure: Path | None, as_json: bool) -> None:
+    from darkarcs.benchmark.limit_figure import draw_limits
+    from darkarcs.evaluation.files import write_new
+
     text = result.model_dump_json(indent=1)
     if out is not None:
         write_new(out, f"{text}\n".encode())
@@ -83,21 +97,41 @@ def limit(
         _print(result)
 
 
+def _with_models(
+    measured: Path, scene: Any, overrides: Sequence[str], models: Sequence[str]
+) -> Any:
+    from darkarcs.benchmark.limit_models import read_limits
+    from darkarcs.errors import ConfigurationError
+
+    if not models:
+        raise ConfigurationError("--measured: say by --model which models to put beside it")
+    result = read_limits(measured)
+    if result.scene != scene.identity or result.overrides != tuple(overrides):
+        raise ConfigurationError(
+            f"{measured}: holds limits of {result.scene} with {list(result.overrides)} set, not of "
+            f"{scene.identity}: give the same scene and --set"
+        )
+    points = _place(scene, result.request, models)
+    return result.model_copy(update={"models": (*result.models, *points)})
+
+
 def _measure(scene: Any, request: Any, overrides: Sequence[str], models: Sequence[str]) -> Any:
-    from darkarcs.benchmark.limit_models import place_models
-    from darkarcs.cli.evaluate import TEST_LOG
     from darkarcs.limits import count_images, measure_limits
     from darkarcs.simulation.progress import show_progress
+
+    with show_progress(f"limits of {scene.name}", count_images(scene, request)) as advance:
+        result = measure_limits(scene, request, overrides=overrides, progress=advance)
+    return result.model_copy(update={"models": _place(scene, request, models)})
+
+
+def _place(scene: Any, request: Any, models: Sequence[str]) -> Any:
+    from darkarcs.benchmark.limit_models import place_models
+    from darkarcs.cli.evaluate import TEST_LOG
     from darkarcs.zoo import resolve
 
     folders = {model: resolve(model) for model in models}
-    with show_progress(f"limits of {scene.name}", count_images(scene, request)) as advance:
-        result = measure_limits(scene, request, overrides=overrides, progress=advance)
-    if not folders:
-        return result
     log = TEST_LOG if TEST_LOG.is_file() else None
-    points = place_models(scene, request, folders, test_log=log)
-    return result.model_copy(update={"models": points})
+    return place_models(scene, request, folders, test_log=log) if folders else ()
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:
