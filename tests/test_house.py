@@ -23,7 +23,7 @@ PACKAGE = "darkarcs"
 FLOORS: dict[int, tuple[str, ...]] = {
     1: (
         *("errors", "labels", "seeding", "registry", "configuration", "devices", "units"),
-        *("objectives", "kernels"),
+        *("objectives", "kernels", "least_squares"),
     ),
     2: ("data", "models", "lensing", "light", "substructure", "instrument"),
     3: ("scenes", "evaluation", "explain", "model_folder", "trust", "measurement"),

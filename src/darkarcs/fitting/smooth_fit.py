@@ -19,8 +19,8 @@ from torch import Tensor
 
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.fitting.coordinates import MacroCoordinates
-from darkarcs.fitting.least_squares import Problem, Solution, minimize
 from darkarcs.kernels import run_in_parts
+from darkarcs.least_squares import Problem, Solution, minimize
 from darkarcs.scenes import Scene
 from darkarcs.scenes.noise import InstrumentNoise, Storage
 from darkarcs.scenes.priors import GalaxySource

@@ -4,30 +4,24 @@ The tangent space stands for all smooth lenses near the true one. A fit of the l
 Levenberg and Marquardt's method in float64, leaves a difference of its own; where the two agree
 the approximation holds, where the fit leaves less the marginalized oracle is too hopeful, and
 where it leaves more it is too modest, or the fit ended in a minimum beside the best one.
-
-References
-----------
-.. [1] Marquardt 1963, Journal of SIAM 11, 431.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from darkarcs.least_squares import Problem, minimize
 from darkarcs.limits.derivatives import linearize
 from darkarcs.limits.whitening import noise_scale
 from darkarcs.scenes import LensParameters, Scene
 from darkarcs.scenes.smooth import galaxies_of, smooth_values
 
 _FIRST_DAMPING = 1e-3
-_LARGEST_DAMPING = 1e8
-#: A fit has converged when a step lowers chi-squared by a smaller share than this.
-_TOLERANCE = 1e-5
+#: A fit has converged when a step lowers chi-squared by a smaller share of the first than this.
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,8 +36,6 @@ class Refit:
         Of the image from the fitted one.
     values : dict of str to float
         The fitted parameters.
-    num_steps : int
-        Steps that were taken.
     converged : bool
         Whether the last of them changed next to nothing.
     """
@@ -51,7 +43,6 @@ class Refit:
     d: float
     remaining: float
     values: dict[str, float]
-    num_steps: int
     converged: bool
 
 
@@ -76,7 +67,7 @@ def refit(
     names : tuple of str
         The free parameters, from `darkarcs.scenes.smooth.macro_nuisances`.
     max_steps : int, default 25
-        At most this many.
+        At most this many pairs of steps, see `darkarcs.least_squares.minimize`.
 
     Returns
     -------
@@ -86,41 +77,32 @@ def refit(
     galaxies = galaxies_of(scene, smooth, torch.float64)
     values = smooth_values(smooth)
     truth = scene.render_values(values, galaxies)
-    scale = noise_scale(scene, truth, smooth)[0]
+    scale = noise_scale(scene, truth, smooth)
 
-    def distance(rendered: Tensor) -> NDArray[np.float64]:
-        return np.asarray(((image.to(rendered) - rendered) * scale).flatten().numpy())
+    def lens(point: Tensor) -> dict[str, Tensor]:
+        return values | {name: values[name] + point[:, i] for i, name in enumerate(names)}
 
-    residual = distance(truth[0])
-    start = square = float(residual @ residual)
-    damping, steps, converged = _FIRST_DAMPING, 0, False
-    while steps < max_steps and not converged and damping < _LARGEST_DAMPING:
-        change = linearize(scene, values, names, galaxies)
-        slopes = (change.derivatives * scale).flatten(1).numpy()  # (K, P)
-        while damping < _LARGEST_DAMPING:
-            step = _damped_step(slopes, residual, damping)
-            moved = values | {name: values[name] + by for name, by in zip(names, step, strict=True)}
-            trial = distance(scene.render_values(moved, galaxies)[0])
-            lower = float(trial @ trial)
-            if np.isfinite(lower) and lower < square:
-                break
-            damping *= 10
-        else:  # no step helps any more: this is the minimum, to rounding
-            converged = True
-            break
-        converged = square - lower < _TOLERANCE * square
-        values, residual, square = moved, trial, lower
-        damping, steps = damping / 10, steps + 1
-    fitted = {name: float(values[name]) for name in names}
-    return Refit(start**0.5, square**0.5, fitted, steps, converged)
+    def slopes(points: Tensor) -> Tensor:
+        each = [linearize(scene, lens(p[None]), names, galaxies).derivatives for p in points]
+        return torch.stack(each)
 
-
-def _damped_step(
-    slopes: NDArray[np.float64], residual: NDArray[np.float64], damping: float
-) -> NDArray[np.float64]:
-    """Solve the damped normal equations; parameters scaled by their own slopes."""
-    lengths = np.linalg.norm(slopes, axis=1)
-    unit = slopes / np.where(lengths > 0, lengths, 1.0)[:, None]
-    normal = unit @ unit.T + damping * np.eye(len(unit))
-    step = np.linalg.solve(normal, unit @ residual)
-    return np.asarray(np.where(lengths > 0, step / np.where(lengths > 0, lengths, 1.0), 0.0))
+    everywhere = torch.full((len(names),), torch.inf, dtype=torch.float64)
+    square = (((image.double() - truth) * scale) ** 2).sum()
+    fitted = minimize(
+        Problem(
+            data=image.double()[None],
+            model=lambda points: scene.render_values(lens(points), galaxies),
+            slopes=slopes,
+            weight=lambda prediction, which: scale.expand_as(prediction),
+            low=-everywhere,
+            high=everywhere,
+            prior=0.0,
+        ),
+        torch.zeros(1, len(names), dtype=torch.float64),
+        max_steps=max_steps,
+        tolerance=_TOLERANCE * float(square),
+        damping=_FIRST_DAMPING,
+    )
+    found = {name: float(value) for name, value in lens(fitted.parameters).items() if name in names}
+    remaining = float(fitted.objective.sqrt())
+    return Refit(float(square.sqrt()), remaining, found, bool(fitted.converged))

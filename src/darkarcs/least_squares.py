@@ -1,9 +1,9 @@
 r"""Many small least-squares problems at once, each with a damping and a course of its own.
 
-Levenberg's and Marquardt's method for B data sets and K parameters with a standard normal prior:
-minimized is :math:`\chi^2 = |w\,(y - \mu(u))|^2 + |u|^2`. A step solves
+Levenberg's and Marquardt's method for B data sets and K parameters with a normal prior of weight p:
+minimized is :math:`\chi^2 = |w\,(y - \mu(u))|^2 + p\,|u|^2`. A step solves
 
-.. math:: (J^T J + 1 + \lambda\,\mathrm{diag}\,J^T J)\,\delta = J^T r - u,
+.. math:: (J^T J + p + \lambda\,\mathrm{diag}\,J^T J)\,\delta = J^T r - p\,u,
 
 with :math:`r = w (y - \mu)` and J its slopes. Problems that have converged cost nothing any more.
 
@@ -28,6 +28,8 @@ _TRIES = 3
 _FEWER, _MORE = 0.2, 8.0
 #: Dampings stay above the first; a problem that no step improves at the second is solved.
 _LEAST, _MOST = 1e-5, 1e4
+#: Share of the largest curvature that every direction has.
+_DEGENERATE = 1e-12
 
 
 @dataclass(eq=False)
@@ -48,6 +50,8 @@ class Problem:
         standard deviation of the data.
     low, high : Tensor, shape (K,)
         Bounds of the parameters.
+    prior : float, default 1.0
+        p; 0 where nothing is known of the parameters.
     """
 
     data: Tensor
@@ -56,6 +60,7 @@ class Problem:
     weight: Callable[[Tensor, Tensor], Tensor]
     low: Tensor
     high: Tensor
+    prior: float = 1.0
 
 
 @dataclass(eq=False)
@@ -166,7 +171,7 @@ def _evaluate(
 ) -> Solution:
     """Compute a solution's parts at given points; predictions that are known are not made again."""
     prediction = problem.model(parameters) if known is None else known.prediction[which]
-    weight = problem.weight(prediction, which)
+    weight = problem.weight(prediction, which).clone()  # states are changed in place
     objective = _objective(problem, parameters, prediction, weight, which)
     return Solution(parameters, prediction, weight, objective, torch.zeros(len(which)) > 0)
 
@@ -175,7 +180,7 @@ def _objective(
     problem: Problem, parameters: Tensor, prediction: Tensor, weight: Tensor, which: Tensor
 ) -> Tensor:
     misfit = ((problem.data[which] - prediction) * weight).flatten(1)
-    return (misfit**2).sum(1) + (parameters**2).sum(1)
+    return (misfit**2).sum(1) + problem.prior * (parameters**2).sum(1)
 
 
 def _step(
@@ -186,16 +191,18 @@ def _step(
     slopes = slopes.flatten(2) * weight.flatten(1)[:, None]
     residual = ((problem.data[which] - state.prediction[which]) * weight).flatten(1)
     normal = slopes @ slopes.mT
-    gradient = (slopes @ residual[..., None])[..., 0] - state.parameters[which]
+    gradient = (slopes @ residual[..., None])[..., 0] - problem.prior * state.parameters[which]
     diagonal = torch.diag_embed(torch.diagonal(normal, dim1=1, dim2=2))
-    identity = torch.eye(normal.shape[1], dtype=normal.dtype)
+    # what the data do not depend on must not make the matrix singular
+    least = _DEGENERATE * torch.diagonal(normal, dim1=1, dim2=2).amax(1).clamp(min=_DEGENERATE)
+    floor = (problem.prior + least)[:, None, None] * torch.eye(normal.shape[1]).to(normal)
     moved = torch.zeros(len(which), dtype=torch.bool)
     for _ in range(_TRIES):
         rest = torch.nonzero(~moved)[:, 0]
         if not len(rest):
             break
         now = which[rest]
-        matrix = normal[rest] + identity + dampings[now, None, None] * diagonal[rest]
+        matrix = normal[rest] + floor[rest] + dampings[now, None, None] * diagonal[rest]
         step = torch.linalg.solve(matrix, gradient[rest]).clamp(-_LONGEST, _LONGEST)
         trial = (state.parameters[now] + step).clamp(problem.low, problem.high)
         prediction = problem.model(trial)
