@@ -27,7 +27,9 @@ def fit(
 
     from darkarcs import data as lens_data
     from darkarcs.errors import ConfigurationError, OutputExistsError
+    from darkarcs.evaluation.roc import auc
     from darkarcs.fitting import SmoothFit, residuals_to_store, scene_of
+    from darkarcs.labels import CLASSES
     from darkarcs.scenes import load_scene
     from darkarcs.simulation.progress import show_progress
 
@@ -50,6 +52,12 @@ def fit(
         "converged": int(made.metadata["fit.converged"].sum()),
         "chi_square_per_pixel": [round(float(value), 4) for value in quantiles],
     }
+    known = made.labels is not None and CLASSES[0] in made.class_names
+    if made.labels is not None and known and len(set(made.labels.tolist())) > 1:
+        # what a fit tells by itself: the classical way, and a baseline for what is trained on it
+        has_substructure = made.labels != made.class_names.index(CLASSES[0])
+        chi_square = made.metadata["fit.chi_square"].astype(np.float64)
+        facts["auc_of_chi_square"] = round(auc(chi_square, has_substructure), 4)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
@@ -58,3 +66,7 @@ def fit(
         f"{out}: residuals of {len(made):,} images; {facts['converged']:,} fits converged, "
         f"chi-squared a pixel {middle:.3f} (5 to 95 %: {low:.3f} to {high:.3f})"
     )
+    if "auc_of_chi_square" in facts:
+        typer.echo(
+            f"chi-squared alone tells substructure from none with AUC {facts['auc_of_chi_square']}"
+        )
