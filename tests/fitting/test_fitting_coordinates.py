@@ -20,7 +20,9 @@ BRIGHT = {
     "half_light_radius": 0.5,
     "sersic_index": {"uniform": [2.0, 4.0]},
 }
-LENS_LIGHT = [BRIGHT | {"axis_ratio": {"uniform": [0.6, 0.9]}, "position_angle": {"uniform": [0, 3]}}]
+LENS_LIGHT = [
+    BRIGHT | {"axis_ratio": {"uniform": [0.6, 0.9]}, "position_angle": {"uniform": [0, 3]}}
+]
 SCENES: dict[str, dict[str, Any]] = {
     "all of it": {},
     "no shear": {"lens": {name: v for name, v in LENS.items() if "shear" not in name}},

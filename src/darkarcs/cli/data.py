@@ -121,6 +121,41 @@ def convert_command(
         typer.echo(f"{out}: {len(lens_images):,} images{skipped}")
 
 
+@app.command("join")
+def join_command(
+    paths: Annotated[list[str], typer.Argument(help="Two or more sets, each as for inspect.")],
+    out: Annotated[Path, typer.Option(help="The new HDF5 file.")],
+    as_json: _Json = False,
+) -> None:
+    """Write several sets as one HDF5 store; no image may be in two of them."""
+    import numpy as np
+
+    from darkarcs import data
+    from darkarcs.errors import DataError, OutputExistsError
+
+    if out.exists():  # before the reading, which may take long
+        raise OutputExistsError(out)
+    parts = [data.open(path) for path in paths]
+    manifests = [part.manifest for part in parts]
+    # of one simulation the whole is not
+    shared = {key: value for key, value in manifests[0].items() if key != "request"}
+    whole = data.join(parts, {**shared, "source": str(out), "joined": manifests})
+    names, counts = np.unique(whole.metadata["identity"], return_counts=True)
+    if len(names) < len(whole):
+        raise DataError(
+            f"{len(whole) - len(names)} images are there twice, {names[counts > 1][0]} among them: "
+            "leave one of the sets away"
+        )
+    data.save(whole, out)
+    facts = {
+        "path": str(out),
+        "num_images": len(whole),
+        "class_counts": whole.class_counts(),
+        "content_hash": whole.content_hash,
+    }
+    typer.echo(json.dumps(facts, indent=2) if as_json else f"{out}: {len(whole):,} images")
+
+
 @app.command("split")
 def split_command(
     path: _Path,

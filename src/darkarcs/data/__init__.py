@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from darkarcs.data.division import SplitSettings, divide
+from darkarcs.data.joining import join
 from darkarcs.data.lens_images import LensImages
 from darkarcs.data.preprocessing import FittedPreprocessing, Preprocessing
 from darkarcs.data.readers import open
@@ -25,6 +26,7 @@ __all__ = [
     "StoreReader",
     "divide",
     "folds",
+    "join",
     "load",
     "open",
     "register_scheme",

@@ -9,11 +9,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from darkarcs.data.joining import join
 from darkarcs.data.lens_images import LensImages
 from darkarcs.errors import ConfigurationError
 from darkarcs.scenes import BLOCK
 from darkarcs.simulation.request import SimulationRequest
-from darkarcs.simulation.simulate import SimulatedBlock, join, simulate_block, to_lens_images
+from darkarcs.simulation.simulate import (
+    SimulatedBlock,
+    manifest_of,
+    simulate_block,
+    to_lens_images,
+)
 
 
 class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
@@ -125,7 +131,7 @@ class EndlessLenses(IterableDataset[tuple[Tensor, Tensor]]):
             In memory.
         """
         parts = [to_lens_images(piece, self.request) for piece in self._pieces(start, stop)]
-        return parts[0] if len(parts) == 1 else join(parts, self.request)
+        return parts[0] if len(parts) == 1 else join(parts, manifest_of(self.request))
 
     def state_dict(self) -> dict[str, Any]:
         """Give what a resumed stream needs.

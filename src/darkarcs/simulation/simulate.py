@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from darkarcs.data.joining import join
 from darkarcs.data.lens_images import LensImages
-from darkarcs.data.ragged import RaggedTable, concatenate, from_padded
+from darkarcs.data.ragged import from_padded
 from darkarcs.errors import ConfigurationError
 from darkarcs.instrument import EmpiricalPointSpread
 from darkarcs.scenes import BLOCK, LensParameters
@@ -116,7 +116,7 @@ def simulate(
         parts.append(to_lens_images(simulated, request))
         if progress is not None:
             progress(len(parts[-1]))
-    return join(parts, request)
+    return join(parts, manifest_of(request))
 
 
 def blocks(
@@ -249,49 +249,6 @@ def request_of(manifest: Mapping[str, Any], index: int | None = None) -> Simulat
     return SimulationRequest.parse(
         {**manifest["request"], "scene": manifest["scene"], **one}, source
     )
-
-
-def join(parts: list[LensImages], request: SimulationRequest) -> LensImages:
-    """Put the blocks of one request together.
-
-    Parameters
-    ----------
-    parts : list of LensImages
-        At least one; a block in which no lens has a kind of substructure lacks its list.
-    request : SimulationRequest
-        What they are.
-
-    Returns
-    -------
-    LensImages
-        In order.
-    """
-    columns = list(dict.fromkeys(chain.from_iterable(part.metadata for part in parts)))
-    kinds = list(dict.fromkeys(chain.from_iterable(part.lists for part in parts)))
-    labels = [part.labels for part in parts if part.labels is not None]
-    return LensImages.from_arrays(
-        np.concatenate([part.images for part in parts]),
-        labels=np.concatenate(labels),
-        class_names=parts[0].class_names,
-        metadata={
-            name: np.concatenate([_column(part, name) for part in parts]) for name in columns
-        },
-        pixel_scale=parts[0].pixel_scale,
-        manifest=manifest_of(request),
-        lists={kind: concatenate([_list(parts, part, kind) for part in parts]) for kind in kinds},
-    )
-
-
-def _column(part: LensImages, name: str) -> NDArray[np.generic]:
-    return part.metadata.get(name, np.zeros(len(part)))
-
-
-def _list(parts: list[LensImages], part: LensImages, kind: str) -> RaggedTable:
-    if kind in part.lists:
-        return part.lists[kind]
-    example = next(other.lists[kind] for other in parts if kind in other.lists)
-    empty = {name: values[:0] for name, values in example.columns.items()}
-    return RaggedTable(empty, np.zeros(len(part) + 1, dtype=np.int64))
 
 
 def _identities(parameters: LensParameters, request: SimulationRequest) -> NDArray[np.str_]:

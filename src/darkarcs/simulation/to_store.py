@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 
+from darkarcs.data.joining import join
 from darkarcs.data.store import load, save
 from darkarcs.errors import ConfigurationError, OutputExistsError
 from darkarcs.scenes import BLOCK
 from darkarcs.simulation.request import SimulationRequest
-from darkarcs.simulation.simulate import join, simulate
+from darkarcs.simulation.simulate import manifest_of, simulate
 
 #: Images of a shard: what an interruption loses at most.
 SHARD = 16 * BLOCK
@@ -74,7 +75,7 @@ def simulate_to_store(
             piece = request.model_copy(update={"start": first, "num": num})
             save(simulate(piece, device=device, progress=progress), shard)
         shards.append(shard)
-    save(join([load(shard) for shard in shards], request), out)
+    save(join([load(shard) for shard in shards], manifest_of(request)), out)
     shutil.rmtree(folder)
     return out
 
