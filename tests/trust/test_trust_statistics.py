@@ -85,3 +85,14 @@ def test_small_images_have_fewer_scales() -> None:
     lenses = ring_lenses(count=3, size=16)
     found = image_statistics(lenses, Preprocessing().fit(lenses))
     assert all(np.isfinite(values).all() for values in found.values())
+
+
+def test_each_channel_is_measured_in_its_own_unit() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(size=(6, 1, 32, 32)).astype(np.float32)
+    both = np.concatenate([pixels, 100 * pixels], axis=1)
+    lenses = LensImages.from_arrays(both)
+    preprocessing = Preprocessing(stretch="linear", normalization="data_set").fit(lenses)
+    found = image_statistics(lenses, preprocessing)["light"]
+    one, other = np.split(found.reshape(6, 2, -1), 2, axis=1)
+    assert one == pytest.approx(other, abs=1e-4)

@@ -83,7 +83,7 @@ def image_statistics(
         groups["arrangement"].append(_by_image(arrangement(scaled)))
         if units_matter:
             unit = np.asarray(preprocessing.scale, dtype=np.float32)[:, None]
-            found = light(cut, background, bright) / unit[..., None]
+            found = light(cut, background, bright) / unit
             groups.setdefault("light", []).append(_by_image(np.arcsinh(found / SOFTENING)))
     return {name: np.concatenate(parts) for name, parts in groups.items()}
 
