@@ -190,8 +190,14 @@ def _step(
     weight = state.weight[which]
     slopes = slopes.flatten(2) * weight.flatten(1)[:, None]
     residual = ((problem.data[which] - state.prediction[which]) * weight).flatten(1)
+    parameters = state.parameters[which]
+    gradient = (slopes @ residual[..., None])[..., 0] - problem.prior * parameters
+    # what is at a bound and would leave it is fixed, so that the others step as if it were
+    held = ((parameters <= problem.low) & (gradient < 0)) | (
+        (parameters >= problem.high) & (gradient > 0)
+    )
+    gradient, slopes = gradient.masked_fill(held, 0.0), slopes.masked_fill(held[..., None], 0.0)
     normal = slopes @ slopes.mT
-    gradient = (slopes @ residual[..., None])[..., 0] - problem.prior * state.parameters[which]
     diagonal = torch.diag_embed(torch.diagonal(normal, dim1=1, dim2=2))
     # what the data do not depend on must not make the matrix singular
     least = _DEGENERATE * torch.diagonal(normal, dim1=1, dim2=2).amax(1).clamp(min=_DEGENERATE)

@@ -16,7 +16,12 @@ from darkarcs.cli.main import app
 from darkarcs.data import LensImages
 from darkarcs.data.store import save
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.evaluation.predictions import read_predictions
 from darkarcs.fitting import SmoothFit, fit_of, residuals
+from darkarcs.inference.evaluate import evaluate
+from darkarcs.model_folder import read_description
+from darkarcs.training import Recipe, train
+from darkarcs.trust import TRUST_FILE
 
 
 def fit(*arguments: Any) -> str:
@@ -55,6 +60,35 @@ def test_a_scene_is_fitted(uri: str, tmp_path: Path) -> None:
     area = (clumpy[:, None] > smooth).mean()
     assert facts["auc_of_chi_square"] == pytest.approx(area, abs=1e-4)
     np.testing.assert_allclose(made.images, residuals(lenses, how).images, atol=1e-4)
+
+
+def test_what_is_trained_on_residuals_takes_images(tmp_path: Path) -> None:
+    uri = f"scene:{small_scenes.write(tmp_path)}?seed=1&num=64&classes=no_sub,cdm"
+    made, run = tmp_path / "made.h5", tmp_path / "run"
+    fit(uri, "--out", made)
+    tiny = {"epochs": 1, "batch_size": 16, "precision": "32", "threads": 1}
+    recipe = {
+        "name": "tiny",
+        "preprocessing": {"stretch": "linear"},
+        "model": {"name": "compact_vit_100k", "options": {"patch_size": 4, "depth": 1}},
+        "objective": {"kind": "classification"},
+        "training": tiny,
+    }
+    train(Recipe.parse(recipe, "test"), str(made), run, device="cpu")
+    description = read_description(run / "model")
+    assert description.smooth_fit == data.open(made).manifest["smooth_fit"]
+    assert description.architecture.in_channels == 2
+    assert (run / "model" / TRUST_FILE).exists()
+    one, other = (
+        evaluate(run / "model", str(images), tmp_path / name, split="test", num_bootstrap=10)
+        for name, images in (("of_residuals", made), ("of_images", uri))
+    )
+    assert one["n"] == other["n"] > 5
+    logits = [
+        read_predictions(tmp_path / name / "predictions.csv").logits
+        for name in ("of_residuals", "of_images")
+    ]
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-3)
 
 
 def test_people_are_told_how_it_went(uri: str, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from darkarcs.errors import ConfigurationError
 from darkarcs.scenes import Scene
 from darkarcs.scenes.smooth import macro_nuisances, smooth_lenses, smooth_values
 
@@ -96,6 +97,11 @@ class MacroCoordinates:
         MacroCoordinates
             In float32.
 
+        Raises
+        ------
+        ConfigurationError
+            If all its smooth lenses are alike.
+
         Examples
         --------
         >>> from darkarcs.scenes import load_scene
@@ -104,6 +110,10 @@ class MacroCoordinates:
         (18, 'lens.axis_ratio')
         """
         drawn = list(macro_nuisances(scene))
+        if not drawn:
+            raise ConfigurationError(
+                f"scene {scene.name} draws nothing of its smooth lenses: there is nothing to fit"
+            )
         turned = tuple(pair for pair in map(_angle_of, drawn) if pair and pair.angle in drawn)
         paired = {name for pair in turned for name in (pair.strength, pair.angle)}
         alone = [name for name in drawn if name not in paired]
@@ -174,6 +184,9 @@ class MacroCoordinates:
         """
         raw = self.mean + coordinates * self.width
         values = {name: value.expand(len(raw)) for name, value in self.fixed.items()}
+        rest = raw[:, 2 * len(self.turned) :].unbind(1)
+        for name, value in zip((*self.positive, *self.plain), rest, strict=True):
+            values[name] = torch.exp(value) if name in self.positive else value
         for i, pair in enumerate(self.turned):
             x, y = raw[:, 2 * i], raw[:, 2 * i + 1]
             strength = torch.sqrt(x**2 + y**2 + 1e-12)
@@ -184,9 +197,6 @@ class MacroCoordinates:
             if pair.from_axis is not None:
                 angle = angle - values[pair.from_axis]
             values |= {pair.strength: strength, pair.angle: angle}
-        rest = raw[:, 2 * len(self.turned) :].unbind(1)
-        for name, value in zip((*self.positive, *self.plain), rest, strict=True):
-            values[name] = torch.exp(value) if name in self.positive else value
         return values
 
     def _stack(self, values: Mapping[str, Tensor]) -> Tensor:

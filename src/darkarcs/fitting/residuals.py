@@ -30,8 +30,10 @@ from darkarcs.data import LensImages
 from darkarcs.data.store import save
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.fitting.smooth_fit import SmoothFitter
+from darkarcs.labels import CLASSES
 from darkarcs.model_folder import SMOOTH_FIT
 from darkarcs.scenes import Scene
+from darkarcs.scenes.substructure import NoSubstructure
 
 #: Largest residual that is shown, in standard deviations: where no fit succeeds they have no end.
 LARGEST = 15.0
@@ -67,7 +69,10 @@ class SmoothFit(Configuration):
         SmoothFit
             Equal for scenes that differ in their substructure only.
         """
-        return cls(scene=scene.with_classes([scene.class_names[0]]))
+        # what a fit does not read must not tell two fits apart, a place on a disk least of all
+        unread = {"folder": None, "description": "", "differences": ()}
+        smooth = {CLASSES[0]: NoSubstructure()}
+        return cls(scene=scene.model_copy(update={"classes": smooth, **unread}))
 
     @property
     def identity(self) -> str:
@@ -206,7 +211,7 @@ def _check(lenses: LensImages, fit: SmoothFit) -> None:
 def _fitted(
     fitter: SmoothFitter, images: NDArray[np.float32], progress: Callable[[int], None] | None
 ) -> dict[str, NDArray[Any]]:
-    data = torch.from_numpy(images)
+    data = torch.tensor(images)
     fits = fitter.fit(data)
     left = ((data - fits.images) * fits.scale).clamp(-LARGEST, LARGEST)
     light = torch.asinh(fits.images * fits.scale)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from darkarcs.data import LensImages
@@ -40,7 +42,7 @@ def take_images(images: LensImages, description: ModelDescription) -> LensImages
             f"{source}: holds residuals of smooth lenses, and '{description.name}' looks at "
             "images: give these"
         )
-    if given is not None and given != wanted:
+    if given is not None and wanted is not None and not _same_fits(given, wanted):
         raise DataError(
             f"{source}: its residuals are not of the smooth lenses that '{description.name}' was "
             "trained on; give the images themselves"
@@ -55,6 +57,16 @@ def take_images(images: LensImages, description: ModelDescription) -> LensImages
     from darkarcs.fitting import SmoothFit, residuals
 
     return residuals(images, SmoothFit.parse(wanted, f"model '{description.name}'"))
+
+
+def _same_fits(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    if one == other:
+        return True
+    from darkarcs.fitting import SmoothFit
+
+    fits = [SmoothFit.parse(told, "residuals") for told in (one, other)]
+    first, second = (SmoothFit.of(fit.scene) for fit in fits)
+    return first == second and fits[0].version == fits[1].version
 
 
 def _as_grey(images: LensImages) -> LensImages:
@@ -74,4 +86,5 @@ def _as_grey(images: LensImages) -> LensImages:
         metadata=images.metadata,
         pixel_scale=images.pixel_scale,
         manifest=images.manifest,
+        lists=images.lists,
     )
