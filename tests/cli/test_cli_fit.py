@@ -17,7 +17,7 @@ from darkarcs.data import LensImages
 from darkarcs.data.store import save
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.evaluation.predictions import read_predictions
-from darkarcs.fitting import SmoothFit, fit_of, residuals
+from darkarcs.fitting import SmoothFit, fit_of, residual_images
 from darkarcs.inference.evaluate import evaluate
 from darkarcs.model_folder import read_description
 from darkarcs.training import Recipe, train
@@ -59,7 +59,7 @@ def test_a_scene_is_fitted(uri: str, tmp_path: Path) -> None:
     smooth, clumpy = chi_square[made.labels == 0], chi_square[made.labels == 1]
     area = (clumpy[:, None] > smooth).mean()
     assert facts["auc_of_chi_square"] == pytest.approx(area, abs=1e-4)
-    np.testing.assert_allclose(made.images, residuals(lenses, how).images, atol=1e-4)
+    np.testing.assert_allclose(made.images, residual_images(lenses, how).images, atol=1e-4)
 
 
 def test_what_is_trained_on_residuals_takes_images(tmp_path: Path) -> None:

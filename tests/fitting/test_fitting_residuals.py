@@ -20,7 +20,7 @@ from darkarcs.fitting import (
     SmoothFit,
     SmoothFitter,
     fit_of,
-    residuals,
+    residual_images,
     residuals_to_store,
     scene_of,
 )
@@ -47,7 +47,7 @@ def fit(scene: Scene) -> SmoothFit:
 
 @pytest.fixture(scope="module")
 def made(lenses: LensImages, fit: SmoothFit) -> LensImages:
-    return residuals(lenses, fit)
+    return residual_images(lenses, fit)
 
 
 def same(one: LensImages, other: LensImages) -> None:
@@ -79,7 +79,7 @@ def test_residuals_have_a_limit(lenses: LensImages, fit: SmoothFit) -> None:
     scar = lenses.select([0])
     pixels = scar.images.copy()
     pixels[0, 0, 2, 3], pixels[0, 0, 17, 3] = 1e4, -1e4
-    left = residuals(replace(scar, images=pixels), fit).images[0, 0]
+    left = residual_images(replace(scar, images=pixels), fit).images[0, 0]
     assert (left[2, 3], left[17, 3]) == (15.0, -15.0)
     assert np.abs(left).max() == 15.0
 
@@ -88,7 +88,7 @@ def test_bands_come_residuals_first() -> None:
     channels = [{"name": "g", "source": 0.4}, {"name": "r"}]
     colour = small_scenes.scene(channels=channels).with_classes(["no_sub"])
     taken = simulate(SimulationRequest(scene=colour, num=2, seed=1))
-    made = residuals(taken, SmoothFit.of(colour))
+    made = residual_images(taken, SmoothFit.of(colour))
     fits = SmoothFitter(colour).fit(torch.from_numpy(taken.images))
     light = np.arcsinh((fits.images * fits.scale).numpy())
     assert made.images.shape == (2, 4, 20, 20)
@@ -130,7 +130,7 @@ def test_all_else_is_kept(lenses: LensImages, made: LensImages, fit: SmoothFit) 
 
 
 def test_unlabelled_images_of_unknown_scale(lenses: LensImages, fit: SmoothFit) -> None:
-    bare = residuals(LensImages.from_arrays(lenses.images[:2]), fit)
+    bare = residual_images(LensImages.from_arrays(lenses.images[:2]), fit)
     assert (bare.labels, bare.class_names, bare.pixel_scale) == (None, (), None)
     assert bare.images.shape == (2, 2, 20, 20)
 
@@ -143,29 +143,29 @@ def refusal(call: Callable[..., Any], *arguments: Any) -> str:
 
 
 def test_residuals_are_not_fitted_again(made: LensImages, fit: SmoothFit, tmp_path: Path) -> None:
-    assert "residuals of fits already" in refusal(residuals, made, fit)
+    assert "residuals of fits already" in refusal(residual_images, made, fit)
     assert "already" in refusal(residuals_to_store, made, fit, tmp_path / "out.h5")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_images_of_another_instrument_are_refused(lenses: LensImages, fit: SmoothFit) -> None:
     other = replace(lenses, pixel_scale=0.1)
-    message = refusal(residuals, other, fit)
+    message = refusal(residual_images, other, fit)
     assert "0.1 arcsec" in message
     assert "small, 0.2 arcsec" in message
     nearly = replace(lenses.select([0]), pixel_scale=0.20001)
-    assert len(residuals(nearly, fit)) == 1
+    assert len(residual_images(nearly, fit)) == 1
     cut = LensImages.from_arrays(lenses.images[:, :, 2:-2, 2:-2])
-    assert "(1, 16, 16)" in refusal(residuals, cut, fit)
+    assert "(1, 16, 16)" in refusal(residual_images, cut, fit)
     colour = LensImages.from_arrays(lenses.images.repeat(3, axis=1))
-    assert "(3, 20, 20)" in refusal(residuals, colour, fit)
+    assert "(3, 20, 20)" in refusal(residual_images, colour, fit)
 
 
 def test_pixels_that_are_no_numbers_are_refused(lenses: LensImages, fit: SmoothFit) -> None:
     pixels = lenses.images[:2].copy()
     pixels[1, 0, 0, 0] = np.nan
     with pytest.raises(DataError, match="not finite"):
-        residuals(LensImages.from_arrays(pixels), fit)
+        residual_images(LensImages.from_arrays(pixels), fit)
 
 
 def test_a_store_holds_the_same(

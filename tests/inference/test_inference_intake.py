@@ -14,7 +14,7 @@ from darkarcs import data
 from darkarcs.data import LensImages, Preprocessing
 from darkarcs.data.store import save
 from darkarcs.errors import DataError
-from darkarcs.fitting import SmoothFit, residuals
+from darkarcs.fitting import SmoothFit, residual_images
 from darkarcs.inference import Predictor
 from darkarcs.inference.intake import GREY_TOLERANCE, take_images
 from darkarcs.model_folder import (
@@ -43,7 +43,7 @@ def lenses(scene: Scene) -> LensImages:
 
 @pytest.fixture(scope="module")
 def left(scene: Scene, lenses: LensImages) -> LensImages:
-    return residuals(lenses, SmoothFit.of(scene))
+    return residual_images(lenses, SmoothFit.of(scene))
 
 
 def describe(taken: LensImages, name: str) -> ModelDescription:
@@ -111,7 +111,7 @@ def test_residuals_of_other_fits_are_refused(
     lenses: LensImages, of_residuals: ModelDescription
 ) -> None:
     lens = small_scenes.VALUES["lens"] | {"shear": {"uniform": [0.0, 0.2]}}
-    other = residuals(lenses, SmoothFit.of(small_scenes.scene(lens=lens)))
+    other = residual_images(lenses, SmoothFit.of(small_scenes.scene(lens=lens)))
     with pytest.raises(DataError, match="give the images themselves"):
         take_images(other, of_residuals)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,13 +23,9 @@ def fit(
     """Fit smooth lenses to images and write what they leave; an interrupted run goes on."""
     import json
 
-    import numpy as np
-
     from darkarcs import data as lens_data
     from darkarcs.errors import ConfigurationError, OutputExistsError
-    from darkarcs.evaluation.roc import auc
     from darkarcs.fitting import SmoothFit, residuals_to_store, scene_of
-    from darkarcs.labels import CLASSES
     from darkarcs.scenes import load_scene
     from darkarcs.simulation.progress import show_progress
 
@@ -42,31 +38,40 @@ def fit(
     how = SmoothFit.of(chosen)
     with show_progress(f"fitting smooth lenses of {chosen.name}", len(lenses)) as advance:
         residuals_to_store(lenses, how, out, progress=advance)
-    made = lens_data.open(out)
-    size = lenses.images[0].size if len(lenses) else 1
-    quantiles = np.quantile(made.metadata["fit.chi_square"] / size, [0.05, 0.5, 0.95])
-    facts = {
-        "path": str(out),
-        "num_images": len(made),
-        "fit": how.identity,
-        "converged": int(made.metadata["fit.converged"].sum()),
-        "chi_square_per_pixel": [round(float(value), 4) for value in quantiles],
-    }
-    known = made.labels is not None and CLASSES[0] in made.class_names
-    if made.labels is not None and known and len(set(made.labels.tolist())) > 1:
-        # what a fit tells by itself: the classical way, and a baseline for what is trained on it
-        has_substructure = made.labels != made.class_names.index(CLASSES[0])
-        chi_square = made.metadata["fit.chi_square"].astype(np.float64)
-        facts["auc_of_chi_square"] = round(auc(chi_square, has_substructure), 4)
+    facts = {"path": str(out), "fit": how.identity, **_facts(lens_data.open(out))}
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
-    low, middle, high = quantiles
+    low, middle, high = facts["chi_square_per_pixel"]
     typer.echo(
-        f"{out}: residuals of {len(made):,} images; {facts['converged']:,} fits converged, "
-        f"chi-squared a pixel {middle:.3f} (5 to 95 %: {low:.3f} to {high:.3f})"
+        f"{out}: residuals of {facts['num_images']:,} images; {facts['converged']:,} fits "
+        f"converged, chi-squared a pixel {middle:.3f} (5 to 95 %: {low:.3f} to {high:.3f})"
     )
     if "auc_of_chi_square" in facts:
         typer.echo(
             f"chi-squared alone tells substructure from none with AUC {facts['auc_of_chi_square']}"
         )
+
+
+def _facts(made: Any) -> dict[str, Any]:
+    import math
+
+    import numpy as np
+
+    from darkarcs.evaluation.roc import auc
+    from darkarcs.labels import CLASSES
+
+    chi_square = made.metadata["fit.chi_square"].astype(np.float64)
+    size = math.prod(made.images.shape[1:]) // 2  # half of the channels are light
+    quantiles = np.quantile(chi_square / size, [0.05, 0.5, 0.95])
+    facts = {
+        "num_images": len(made),
+        "converged": int(made.metadata["fit.converged"].sum()),
+        "chi_square_per_pixel": [round(float(value), 4) for value in quantiles],
+    }
+    if made.labels is not None and CLASSES[0] in made.class_names:
+        # what a fit tells by itself: the classical way, and a baseline for what is trained on it
+        has_substructure = made.labels != made.class_names.index(CLASSES[0])
+        if has_substructure.any() and not has_substructure.all():
+            facts["auc_of_chi_square"] = round(auc(chi_square, has_substructure), 4)
+    return facts

@@ -1,14 +1,11 @@
-"""Fitting room: smooth lenses fitted to images, and the residuals that transformers look at."""
+"""Fitting room: smooth lenses fitted to images, and the residuals that transformers look at.
 
-from darkarcs.fitting.coordinates import MacroCoordinates
-from darkarcs.fitting.residuals import (
-    SmoothFit,
-    fit_of,
-    residuals,
-    residuals_to_store,
-    scene_of,
-)
-from darkarcs.fitting.smooth_fit import SmoothFits, SmoothFitter
+Its modules are imported on first use: scenes and their cosmology take half a second, and most
+models classify without.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __all__ = [
     "MacroCoordinates",
@@ -16,7 +13,17 @@ __all__ = [
     "SmoothFits",
     "SmoothFitter",
     "fit_of",
-    "residuals",
+    "residual_images",
     "residuals_to_store",
     "scene_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "MacroCoordinates":
+        return import_module("darkarcs.fitting.coordinates").MacroCoordinates
+    if name in ("SmoothFits", "SmoothFitter"):
+        return getattr(import_module("darkarcs.fitting.smooth_fit"), name)
+    if name in __all__:
+        return getattr(import_module("darkarcs.fitting.residuals"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -97,7 +97,7 @@ def fit_of(lenses: LensImages) -> SmoothFit | None:
     return None if told is None else SmoothFit.parse(told, "residuals")
 
 
-def residuals(
+def residual_images(
     lenses: LensImages, fit: SmoothFit, *, progress: Callable[[int], None] | None = None
 ) -> LensImages:
     """Fit smooth lenses to images and give what they leave.
@@ -144,10 +144,14 @@ def residuals_to_store(
 
     Parameters
     ----------
-    lenses, fit, progress
-        See `residuals`.
+    lenses : LensImages
+        As for `residual_images`.
+    fit : SmoothFit
+        What is fitted.
     out : pathlib.Path
         The file to make.
+    progress : callable, optional
+        Called with the number of images that were just fitted, or found.
 
     Returns
     -------

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from darkarcs import fitting
 from darkarcs.data import LensImages
 from darkarcs.errors import DataError
 from darkarcs.model_folder import SMOOTH_FIT, ModelDescription
@@ -53,20 +54,17 @@ def take_images(images: LensImages, description: ModelDescription) -> LensImages
         images = _as_grey(images)
     if wanted is None or not to_fit:
         return images
-    # scenes and their cosmology take half a second to import, and most models do without
-    from darkarcs.fitting import SmoothFit, residuals
-
-    return residuals(images, SmoothFit.parse(wanted, f"model '{description.name}'"))
+    fit = fitting.SmoothFit.parse(wanted, f"model '{description.name}'")
+    taken: LensImages = fitting.residual_images(images, fit)
+    return taken
 
 
 def _same_fits(one: dict[str, Any], other: dict[str, Any]) -> bool:
     if one == other:
         return True
-    from darkarcs.fitting import SmoothFit
-
-    fits = [SmoothFit.parse(told, "residuals") for told in (one, other)]
-    first, second = (SmoothFit.of(fit.scene) for fit in fits)
-    return first == second and fits[0].version == fits[1].version
+    fits = [fitting.SmoothFit.parse(told, "residuals") for told in (one, other)]
+    first, second = (fitting.SmoothFit.of(fit.scene) for fit in fits)
+    return bool(first == second and fits[0].version == fits[1].version)
 
 
 def _as_grey(images: LensImages) -> LensImages:

@@ -103,14 +103,7 @@ def write_trained_model(
         class_names=images.class_names,
         test_time_augmentation=recipe.test_time_augmentation,
         temperature=1.0 if predictions is None else fit_temperature(predictions.logits, labels),
-        split={
-            "settings": recipe.split.model_dump(mode="json"),
-            "num_images": {name: len(indices) for name, indices in prepared.splits.items()},
-            "hashes": {
-                name: images.select(indices).content_hash
-                for name, indices in prepared.splits.items()
-            },
-        },
+        split=_describe_split(recipe, images, prepared),
         data={
             "uri": Path(run["data"]).name,
             "content_hash": images.content_hash,
@@ -199,6 +192,16 @@ def _seen(prepared: TrainingData) -> dict[str, NDArray[np.int64]]:
         identities = prepared.train_identities[len(prepared.train) :]
         seen["unlabelled"] = short_identities(identities)
     return seen
+
+
+def _describe_split(recipe: Recipe, images: LensImages, prepared: TrainingData) -> dict[str, Any]:
+    return {
+        "settings": recipe.split.model_dump(mode="json"),
+        "num_images": {name: len(indices) for name, indices in prepared.splits.items()},
+        "hashes": {
+            name: images.select(indices).content_hash for name, indices in prepared.splits.items()
+        },
+    }
 
 
 def _describe_unlabelled(run: dict[str, Any], prepared: TrainingData) -> dict[str, Any]:
