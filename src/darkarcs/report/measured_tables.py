@@ -10,6 +10,7 @@ from typing import Any
 
 from darkarcs.errors import DataError
 from darkarcs.report.benchmark_table import leaderboard_table, shortcut_table
+from darkarcs.report.cost_cells import inference_cells, limit_model_cells
 from darkarcs.report.detection_cells import detection_cells, limit_cells, sensitivity_cells
 from darkarcs.report.familiarity_cells import familiarity_cells
 from darkarcs.report.markdown import markdown_table as markdown_table
@@ -219,6 +220,8 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "familiarity": lambda content: markdown_table(*familiarity_cells(content)),
     "leaderboard": leaderboard_table,
     "limit": limit_table,
+    "limit-models": lambda content: markdown_table(*limit_model_cells(content)),
+    "inference": lambda content: markdown_table(*inference_cells(content)),
     "shortcut": shortcut_table,
 }
 #: Kinds whose tables are made from a folder of files, ``results/leaderboard/SUITE/MODEL.json``.

@@ -80,7 +80,7 @@ def draw_frontier(
             axes.xaxis.set_major_formatter(FuncFormatter(_short_number))
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.margins(x=0.25)
-        row[0].set(xlabel="parameters", ylabel="AUC, 95 % over seeds")
+        row[0].set(xlabel="parameters", ylabel="AUC: mean and seeds; 95 % of three or more")
         row[1].set_xlabel(throughput)
         low, high = shown_range(
             [arm for arms in panels.values() for arm in arms if arm.name in costs]
@@ -105,11 +105,14 @@ def _paint_frontier(
             same = [other.name for other in known if places[other.name] == places[arm.name]]
             turn = same.index(arm.name)
             place = places[arm.name] * 1.05 ** (turn - (len(same) - 1) / 2)  # beside each other
-            low, high = (abs(bound - arm.mean) for bound in arm.interval)
+            # two seeds make an interval as wide as the picture: they are shown themselves
+            few = len(arm.areas) == 2
+            bars = [[abs(bound - arm.mean)] for bound in arm.interval]
+            axes.plot([place] * len(arm.areas), arm.areas, ".", color=GREY, markersize=4, zorder=1)
             axes.errorbar(
                 place,
                 arm.mean,
-                [[low], [high]],
+                None if few else bars,
                 color=colour,
                 marker=marker,
                 markerfacecolor=colour if all(arm.converged) else "white",
