@@ -47,7 +47,7 @@ _STAGES = ((14, 2.0), (8, 2.0), (10, 0.3))
 _NEWS = 2.0
 #: Radius of the second start in units of the first: light far from the ring misleads.
 _SMALLER = 0.8
-#: Pixels along each side of an image whose scatter is the sky's.
+#: Rows at the top and at the bottom of an image whose scatter is the sky's.
 _BORDER = 8
 
 
@@ -119,10 +119,8 @@ class SmoothFitter:
         self._rough = self._binned_scene()
         prior = smooth_lenses(scene, _PRIOR_SEED, 0, _PRIOR_LENSES)
         least, middle, most = np.quantile(prior.columns["noise.exposure_factor"], [0.0, 0.5, 1.0])
-        self._exposure, self._sky_range = (
-            float(middle),
-            (float(middle / most), float(middle / least)),
-        )
+        self._exposure = float(middle)
+        self._sky_range = float(middle / most), float(middle / least)
         dark = torch.zeros(1, *self._shape)
         self._sky_variance = float(_variance(scene, dark, self._exposure).mean())
 
