@@ -179,7 +179,7 @@ darkarcs zoo card {name}
 
 ## Input
 
-{describe_input(description.preprocessing)}
+{_describe_fit(description)}{describe_input(description.preprocessing)}
 
 ## Results
 
@@ -196,6 +196,21 @@ darkarcs zoo card {name}
 
 {LICENSE}. The images it was trained on keep their own licence.
 """
+
+
+def _describe_fit(description: ModelDescription) -> str:
+    """What has to be known of images before their residuals are, where a model looks at those."""
+    if description.smooth_fit is None:
+        return ""
+    scene = description.smooth_fit["scene"]
+    side, scale = scene["num_pixels"], scene["instrument"]["pixel_scale"]
+    return (
+        f"It fits a smooth lens of scene `{scene['name']}` to each image and looks at what the fit "
+        f"leaves, so it takes {side} x {side} pixels of {scale:g} arcsec in electrons / s, sky "
+        "subtracted, blurred and noisy as that scene's instrument makes them, or residuals of "
+        "`darkarcs fit`. Sources that are not a Sersic profile leave residuals of their own, and "
+        "it takes them for substructure.\n\nOf the residuals: "
+    )
 
 
 def describe_input(preprocessing: FittedPreprocessing) -> str:
