@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+import small_scenes
+import suite_examples
 from darkarcs.benchmark import evidence_benchmark, open_pairs, score_maps
-from darkarcs.benchmark.evidence import true_regions
+from darkarcs.benchmark.evidence_maps import simple_maps
+from darkarcs.benchmark.evidence_truth import true_regions
 from darkarcs.benchmark.map_scores import dilate, map_auc, pointing_game
 from darkarcs.data import LensImages, Preprocessing, register_scheme
 from darkarcs.errors import DataError
+from darkarcs.fitting import SmoothFit, residual_images
 from darkarcs.model_folder import Architecture, ModelDescription, write_model_folder
 from darkarcs.models import create_model
+from darkarcs.simulation import parse_uri
 from rings import ring_lenses
 
 SIZE = 16
@@ -154,3 +159,87 @@ def test_pairs_of_a_scene() -> None:
     np.testing.assert_allclose(rms, 0.2, rtol=0.3)
     with pytest.raises(DataError, match="add paired=1"):
         open_pairs("pairs-of-this-test:x")
+
+
+def test_maps_are_scored_by_both_truths(model_folder: Path) -> None:
+    altered, without = pairs(6)
+    change = altered - without
+    elsewhere = np.roll(change, 3, axis=-1)
+    elsewhere[:2] = 0.0
+    few = {"num_bootstrap": 100, "psf_fwhm": 1.0}
+    plain = evidence_benchmark(model_folder, altered, without, 0.1, **few)
+    assert "was not given" in plain.pop("not_projected")
+    assert not [key for key in plain if "projected" in key]
+    both = evidence_benchmark(model_folder, altered, without, 0.1, unmimicked=elsewhere, **few)
+    projected = {key: both.pop(f"{key}_projected") for key in ("maps", "truth_share")}
+    assert both == plain  # today's truth does not move
+    assert projected["truth_share"] < plain["truth_share"]
+    for name, scores in projected["maps"].items():
+        assert scores["n"] + scores["num_without_truth"] == 6
+        assert scores["num_without_truth"] >= 2
+        assert scores["auc"]["value"] != plain["maps"][name]["auc"]["value"]
+    # the same truth gives the same scores, and a fainter one fewer pixels
+    same = evidence_benchmark(model_folder, altered, without, 0.1, unmimicked=-change, **few)
+    assert same["maps_projected"] == same["maps"] == plain["maps"]
+    assert same["truth_share_projected"] == plain["truth_share"]
+    none = evidence_benchmark(model_folder, altered, without, 0.1, unmimicked=0.1 * change, **few)
+    assert "every visible change" in none["not_projected"]
+    assert "maps_projected" not in none
+    with pytest.raises(DataError, match="one shape"):
+        evidence_benchmark(model_folder, altered, without, 0.1, unmimicked=change[:3])
+
+
+def test_a_model_of_residuals_is_compared_with_light_and_significance(tmp_path: Path) -> None:
+    scene = f"scene:{small_scenes.write(tmp_path)}?seed=2&num=8&paired=1&classes=no_sub,cdm"
+    scene += "&classes.cdm.mass_fraction=0.1"
+    fit = SmoothFit.of(parse_uri(scene).scene)
+    model = suite_examples.write_model(
+        tmp_path / "model",
+        ("no_sub", "cdm"),
+        channels=fit.num_channels,
+        smooth_fit=fit.model_dump(mode="json"),
+    )
+    images_with, images_without, observed, rms = open_pairs(scene)
+    report = evidence_benchmark(
+        *(model, images_with.images, images_without.images, rms),
+        observed=observed.images,
+        pixel_scale=observed.pixel_scale,
+        num_bootstrap=20,
+    )
+    taken = residual_images(LensImages.from_arrays(observed.images), fit)
+    truth, arc = true_regions(images_with.images, images_without.images, rms)
+    # the model's frame is that of the images
+    expected = {"brightness": taken.images[:, 1], "significance": np.abs(taken.images[:, 2])}
+    for name, values in expected.items():
+        scores = score_maps(values, truth, arc, tolerance=2.5, num_bootstrap=20)
+        for kind in ("pointing", "pointing_in_arc", "auc"):
+            assert report["maps"][name][kind]["value"] == pytest.approx(scores[kind]["value"])
+    preprocessing = Preprocessing(size=10).fit(taken)
+    seen = preprocessing.apply(taken.images)
+    maps = simple_maps(taken, seen, preprocessing, 5, seed=0)
+    assert list(maps) == ["brightness", "significance", "random"]
+    halves = np.abs(taken.images[:, 2]).reshape(4, 10, 2, 10, 2).mean(axis=(2, 4))
+    assert np.corrcoef(maps["significance"].ravel(), halves.ravel())[0, 1] > 0.95
+    assert (maps["significance"] >= 0).all()
+    images = simple_maps(observed, seen, preprocessing, 5, seed=0)
+    assert list(images) == ["brightness", "random"]
+    np.testing.assert_array_equal(images["brightness"], seen.mean(axis=1))
+
+
+def test_lenses_that_share_a_galaxy_are_not_mixed() -> None:
+    altered, without = pairs(3)
+
+    @register_scheme("galaxies-of-this-test")
+    def simulate(rest: str) -> LensImages:
+        pixels = np.stack([without * [[[[1]]], [[[2]]], [[[3]]]], altered], axis=1)
+        pixels = pixels.reshape(-1, 1, SIZE, SIZE).astype(np.float32)
+        if "noiseless=1" not in rest:
+            pixels = pixels + np.random.default_rng(0).normal(0, 0.2, pixels.shape)
+        columns = {"group": np.array(["galaxy/one"] * 6), "index": np.arange(6) + 10}
+        told = {"request": {"paired": True}}
+        names = ("no_sub", "cdm")
+        return LensImages.from_arrays(pixels, [0, 1] * 3, names, columns, manifest=told)
+
+    images_with, images_without, _, _ = open_pairs("galaxies-of-this-test:x?paired=1")
+    assert images_with.metadata["index"].tolist() == [11, 13, 15]
+    assert images_without.metadata["index"].tolist() == [10, 12, 14]

@@ -142,6 +142,18 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert [score.auc for score in whole.scores] == [score.auc for score in at_once.scores]
 
 
+def test_images_that_no_model_can_read_are_not_all_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite_sets, "PIECE", 20)
+    suite = small_suite(tmp_path)
+    colour = write_model(tmp_path / "colour", ("no_sub", "sub"), channels=3)
+    result = run_suite(suite, [colour], tmp_path / "out")
+    assert len(list((tmp_path / "out").rglob("*.h5"))) == len(suite.sets)
+    assert {row.images_hash for row in result.sets} == {""}
+    assert all(score.problem.startswith("cannot read") for score in result.scores)
+
+
 def test_damage_in_the_cache_is_mended(
     measured: tuple[Suite, list[Path], Path], tmp_path: Path
 ) -> None:

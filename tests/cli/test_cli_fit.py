@@ -77,7 +77,7 @@ def test_what_is_trained_on_residuals_takes_images(tmp_path: Path) -> None:
     train(Recipe.parse(recipe, "test"), str(made), run, device="cpu")
     description = read_description(run / "model")
     assert description.smooth_fit == data.open(made).manifest["smooth_fit"]
-    assert description.architecture.in_channels == 2
+    assert description.architecture.in_channels == 4
     assert (run / "model" / TRUST_FILE).exists()
     one, other = (
         evaluate(run / "model", str(images), tmp_path / name, split="test", num_bootstrap=10)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -54,7 +56,10 @@ def test_numbers_are_checked(tmp_path: Path, fractions: str) -> None:
         )
 
 
-def test_models_are_put_beside_measured_limits(tmp_path: Path) -> None:
+def test_models_are_put_beside_measured_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no project here: looks at a test stream are not counted
     scene, model = small_scenes.write(tmp_path), suite_examples.write_model(tmp_path / "model")
     small = ["limit", str(scene), *SMALL, "--num-refitted", "0", "--classes", "cdm"]
     first = tmp_path / "first"
@@ -79,3 +84,41 @@ def test_models_are_put_beside_measured_limits(tmp_path: Path) -> None:
     file.write_text("{")
     with pytest.raises(DataError, match="not valid JSON"):
         CliRunner().invoke(app, beside, catch_exceptions=False)
+
+
+def test_models_keep_the_command_that_placed_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scene, model = small_scenes.write(tmp_path), suite_examples.write_model(tmp_path / "model")
+
+    def run(name: str, *more: str) -> dict[str, Any]:
+        words = ["limit", str(scene), "--results", ".", "--name", name, *more]
+        monkeypatch.setattr("sys.argv", ["darkarcs", *words])
+        CliRunner().invoke(app, words, catch_exceptions=False)
+        return dict(json.loads(Path("limits", f"{name}.json").read_text()))
+
+    small = [*SMALL, "--num-refitted", "0", "--classes", "cdm", "--model", str(model)]
+    first = run("first", *small)
+    (point,) = first["models"]
+    assert point["command"] == first["command"]
+    assert "--name first" in point["command"]
+    made = {name: point.pop(name) for name in ("command", "version", "commit", "date")}
+    assert made["version"] == first["version"]
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(made["date"])) < timedelta(minutes=10)
+    Path("limits", "first.json").write_text(json.dumps(first))  # as older versions wrote it
+
+    second = run("second", "--measured", "limits/first.json", "--model", str(model))
+    assert second["command"] == first["command"]
+    assert [one["command"] for one in second["models"]] == ["", beside(scene, model)]
+    assert second["models"][1]["version"] == first["version"]
+    third = run("third", "--measured", "limits/second.json", "--model", str(model))
+    assert third["models"][:2] == second["models"]
+    assert "--name third" in third["models"][2]["command"]
+    assert third["rows"] == first["rows"]
+
+
+def beside(scene: Path, model: Path) -> str:
+    """What was typed to put a model beside the first limits."""
+    measured = "--measured limits/first.json"
+    return f"darkarcs limit {scene} --results . --name second {measured} --model {model}"

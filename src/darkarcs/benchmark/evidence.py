@@ -1,7 +1,8 @@
 """How well maps of a model find what substructure changed, on paired simulated lenses.
 
 Two lenses of a pair differ by their substructure alone. Where their noiseless images differ by
-more than the noise, there is the truth that a map should find.
+more than the noise, there is the truth that a map should find; where they do so even from the best
+smooth lens of other parameters, there is the truth that a map can be blamed for not finding.
 """
 
 from __future__ import annotations
@@ -10,38 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor, nn
 
 from darkarcs import data
-from darkarcs.benchmark.map_scores import dilate, score_maps
-from darkarcs.data import FittedPreprocessing, LensImages
-from darkarcs.data.resampling import border_median
+from darkarcs.benchmark.evidence_maps import CHUNK, SMOOTH, model_maps, simple_maps
+from darkarcs.benchmark.evidence_truth import changed_regions, masks_in_frame, true_regions
+from darkarcs.benchmark.map_scores import score_maps
+from darkarcs.data import LensImages
+from darkarcs.data.joining import join
 from darkarcs.errors import DataError
 from darkarcs.evaluation.provenance import command_line, package_version
-from darkarcs.explain import (
-    attention_rollout,
-    capture_attention,
-    class_attention,
-    evidence_map,
-    gradient_weighted_attention,
-    input_gradient,
-    reading_tokens,
-    to_pixels,
-)
 from darkarcs.inference import Predictor
-from darkarcs.seeding import numpy_generator
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-
-#: Class of lenses without substructure, whose opposite is explained.
-SMOOTH = "no_sub"
-#: Images whose maps are made together.
-CHUNK = 16
 
 
 def evidence_benchmark(
@@ -51,6 +36,7 @@ def evidence_benchmark(
     noise_rms: float | NDArray[np.floating[Any]],
     *,
     observed: Floats | None = None,
+    unmimicked: NDArray[np.floating[Any]] | None = None,
     pixel_scale: float | None = None,
     threshold: float = 1.0,
     arc_threshold: float = 2.0,
@@ -69,7 +55,9 @@ def evidence_benchmark(
     of the arc count for the AUC: those brighter than `arc_threshold` times the noise in either
     image. Truth and arc are brought to the frame of the model's input, where maps live. The
     pointing game tolerates half a patch (half an evidence window where there are no patches).
-    Maps are made for substructure: the class with the largest logit beside ``no_sub``.
+    Maps are made for substructure: the class with the largest logit beside ``no_sub``. With
+    `unmimicked` the same maps are also scored against the changes that no smooth lens could
+    mimic, at the same threshold and on the same arcs.
 
     Parameters
     ----------
@@ -81,6 +69,9 @@ def evidence_benchmark(
         Standard deviation of the sky in the observed images, in the same units.
     observed : NDArray of float32, shape (N, C, H, W), optional
         The images with substructure as observed: what the model sees; `images_with` by default.
+    unmimicked : NDArray of float, shape (N, C, H, W), optional
+        What no smooth lens could mimic of the changes, in the same units; see
+        `darkarcs.benchmark.evidence_truth.unmimicked_changes`.
     pixel_scale : float, optional, arcsec per pixel
         Of the images.
     threshold, arc_threshold : float
@@ -104,29 +95,38 @@ def evidence_benchmark(
     dict
         Ready for JSON: ``maps`` (by name what `score_maps` gives: ``class_attention``,
         ``rollout``, ``gradient_attention`` for a model with attention, ``evidence``,
-        ``input_gradient``, and to compare with ``brightness`` and ``random``), ``model``,
-        ``model_hash``, the settings, ``truth_share`` (of the arc).
+        ``input_gradient``, and to compare with ``brightness``, ``random`` and, for a model of
+        residuals, ``significance``), ``model``, ``model_hash``, the settings, ``truth_share`` (of
+        the arc); of what no smooth lens could mimic ``maps_projected`` and
+        ``truth_share_projected``, or else ``not_projected``: why they are absent.
 
     Raises
     ------
     DataError
         If shapes differ or no pair differs visibly.
     """
+    changes = images_with if unmimicked is None else unmimicked
     observed = images_with if observed is None else observed
-    if not images_with.shape == images_without.shape == observed.shape or images_with.ndim != 4:
+    shapes = {images.shape for images in (images_with, images_without, observed, changes)}
+    if len(shapes) > 1 or images_with.ndim != 4:
         raise DataError("images with, without and observed must have one shape (N, C, H, W)")
     predictor = Predictor(model_folder, device)
     description = predictor.folder.description
     rms = np.broadcast_to(np.asarray(noise_rms, dtype=np.float64), (len(observed),))
     truth, arc = true_regions(images_with, images_without, rms, threshold, arc_threshold, psf_fwhm)
-    truth, arc = (_place(mask, description.preprocessing, pixel_scale) for mask in (truth, arc))
+    left = None if unmimicked is None else changed_regions(unmimicked, rms, threshold, psf_fwhm)
+    frame = description.preprocessing
+    truth, arc = (masks_in_frame(mask, frame, pixel_scale) for mask in (truth, arc))
+    left = None if left is None else masks_in_frame(left, frame, pixel_scale)
     patch = getattr(predictor.folder.model, "patch_size", None)
     side = window or patch or max(1, round(min(truth.shape[1:]) / 8))
-    seen = predictor.preprocess(LensImages.from_arrays(observed, pixel_scale=pixel_scale))
-    maps = _model_maps(predictor, seen, side, stride, progress)
-    maps["brightness"] = seen.mean(axis=1)
-    maps["random"] = _random_maps(len(seen), truth.shape[1:], side, seed)
-    tolerance = (patch or side) / 2
+    taken = _as_taken(
+        predictor, LensImages.from_arrays(observed, pixel_scale=pixel_scale), progress
+    )
+    seen = predictor.preprocess(taken)
+    maps = model_maps(predictor, seen, side, stride, progress=progress)
+    maps |= simple_maps(taken, seen, frame, side, seed)
+    scoring = {"tolerance": (patch or side) / 2, "num_bootstrap": num_bootstrap, "seed": seed}
     return {
         "model": description.name,
         "model_hash": predictor.folder.model_hash,
@@ -134,150 +134,47 @@ def evidence_benchmark(
         "threshold": threshold,
         "arc_threshold": arc_threshold,
         "psf_fwhm": psf_fwhm,
-        "tolerance": tolerance,
+        "tolerance": scoring["tolerance"],
         "window": side,
         "stride": stride or max(1, side // 2),
-        "truth_share": float((truth & arc).sum() / max(1, arc.sum())),
-        "maps": {
-            name: score_maps(
-                values, truth, arc, tolerance=tolerance, num_bootstrap=num_bootstrap, seed=seed
-            )
-            for name, values in maps.items()
-        },
+        **_scores(maps, truth, arc, scoring),
+        **_projected_scores(maps, left, arc, scoring),
         "command": command_line(),
         "version": package_version(),
     }
 
 
-def _model_maps(
-    predictor: Predictor, seen: Floats, window: int, stride: int | None, progress: bool
-) -> dict[str, Floats]:
-    names = predictor.class_names
-    smooth = names.index(SMOOTH) if SMOOTH in names else None
+def _scores(
+    maps: dict[str, Floats], truth: Mask, arc: Mask, scoring: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "truth_share": float((truth & arc).sum() / max(1, arc.sum())),
+        "maps": {name: score_maps(values, truth, arc, **scoring) for name, values in maps.items()},
+    }
+
+
+def _projected_scores(
+    maps: dict[str, Floats], left: Mask | None, arc: Mask, scoring: dict[str, Any]
+) -> dict[str, Any]:
+    if left is None:
+        return {"not_projected": "what a smooth lens could mimic was not given"}
+    if not (left & arc).any():
+        return {"not_projected": "a smooth lens could mimic every visible change"}
+    return {f"{name}_projected": value for name, value in _scores(maps, left, arc, scoring).items()}
+
+
+def _as_taken(predictor: Predictor, images: LensImages, progress: bool) -> LensImages:
+    """Make what the model takes a few images at a time: fits of smooth lenses take long."""
     starts = track(
-        range(0, len(seen), CHUNK),
-        "Making maps",
+        range(0, len(images), CHUNK),
+        "Reading images",
         console=Console(stderr=True),
         disable=not progress,
         transient=True,
     )
-    parts = []
-    for start in starts:
-        batch = torch.from_numpy(seen[start : start + CHUNK]).to(predictor.device)
-        parts.append(all_maps(predictor.folder.model, batch, smooth, window, stride))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def true_regions(
-    images_with: Floats,
-    images_without: Floats,
-    noise_rms: NDArray[np.floating[Any]],
-    threshold: float = 1.0,
-    arc_threshold: float = 2.0,
-    psf_fwhm: float = 2.5,
-) -> tuple[Mask, Mask]:
-    """Find where substructure changed a pair, and where its arcs are.
-
-    Parameters
-    ----------
-    images_with, images_without : NDArray of float32, shape (N, C, H, W)
-        Noiseless.
-    noise_rms : NDArray, shape (N,)
-        Standard deviation of the sky.
-    threshold, arc_threshold : float
-        In units of the noise.
-    psf_fwhm : float, default 2.5, pixels
-        By which the truth is grown.
-
-    Returns
-    -------
-    truth : NDArray of bool, shape (N, H, W)
-        Where the change exceeds the threshold in any channel, grown.
-    arc : NDArray of bool, shape (N, H, W)
-        Where either image exceeds the arc's threshold above its sky (the median of the border).
-    """
-    scale = np.asarray(noise_rms, dtype=np.float64)[:, None, None]
-    change = np.abs(images_with.astype(np.float64) - images_without).max(axis=1)
-    truth = dilate(change > threshold * scale, psf_fwhm)
-    light = [
-        (images - border_median(images)).max(axis=1) for images in (images_with, images_without)
-    ]
-    arc: Mask = np.maximum(*light) > arc_threshold * scale
-    return truth, arc
-
-
-def all_maps(
-    model: nn.Module, images: Tensor, smooth: int | None, window: int, stride: int | None = None
-) -> dict[str, Floats]:
-    """Make every map of substructure that a model allows.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        In evaluation mode.
-    images : Tensor, shape (B, C, H, W)
-        Preprocessed.
-    smooth : int or None
-        Class that means no substructure; the strongest of the others is explained. None
-        explains the class that each image is called.
-    window : int, pixels
-        Of the evidence map.
-    stride : int, optional, pixels
-        Of the evidence map; half a window by default.
-
-    Returns
-    -------
-    dict of str to NDArray of float32, shape (B, H, W)
-        By name.
-    """
-    with torch.no_grad():
-        logits = model(images).logits.clone()
-    if smooth is not None:
-        logits[:, smooth] = -torch.inf
-    chosen = logits.argmax(dim=1)
-    size = images.shape[-2:]
-    maps = {
-        "evidence": evidence_map(
-            model, images, window, stride or max(1, window // 2), class_index=chosen
-        ),
-        "input_gradient": input_gradient(model, images, chosen),
-    }
-    if getattr(model, "supports_attention", False):
-        _, layers = capture_attention(model, images)
-        prefix = int(getattr(model, "num_prefix_tokens", 0))
-        readers = reading_tokens(model, images)
-        last = class_attention(layers[-1], prefix, readers=readers)
-        maps["class_attention"] = to_pixels(last, *size)
-        rolled = attention_rollout(layers, prefix, readers=readers)
-        maps["rollout"] = to_pixels(rolled, *size)
-        weighted = gradient_weighted_attention(model, images, chosen)
-        maps["gradient_attention"] = to_pixels(weighted, *size)
-    return {name: values.detach().float().cpu().numpy() for name, values in maps.items()}
-
-
-def _place(masks: Mask, preprocessing: FittedPreprocessing, pixel_scale: float | None) -> Mask:
-    """Crop and resize masks as the model's images are, and nothing else."""
-    channels = preprocessing.channels
-    geometry = preprocessing.model_copy(
-        update={
-            "settings": preprocessing.settings.model_copy(
-                update={"stretch": "linear", "normalization": "none"}
-            ),
-            "background": (0.0,) * channels,
-            "scale": (1.0,) * channels,
-        }
-    )
-    planes = np.repeat(masks[:, None].astype(np.float32), channels, axis=1)
-    placed: Mask = geometry.apply(planes, pixel_scale)[:, 0] >= 0.5
-    return placed
-
-
-def _random_maps(count: int, shape: tuple[int, ...], side: int, seed: int) -> Floats:
-    """Make maps of noise that are as smooth as maps of patches."""
-    grid = [max(1, length // side) for length in shape]
-    noise = numpy_generator(seed, "random maps").normal(size=(count, *grid))
-    maps: Floats = to_pixels(noise, *shape).numpy()
-    return maps
+    rows = np.arange(len(images))
+    parts = [predictor.as_taken(images.select(rows[start : start + CHUNK])) for start in starts]
+    return join(parts, parts[0].manifest)
 
 
 def open_pairs(scene: str) -> tuple[LensImages, LensImages, LensImages, NDArray[np.float64]]:
@@ -305,16 +202,16 @@ def open_pairs(scene: str) -> tuple[LensImages, LensImages, LensImages, NDArray[
     """
     joint = "&" if "?" in scene else "?"
     noisy, clean = data.open(scene), data.open(f"{scene}{joint}noiseless=1")
-    groups, smooth = clean.metadata["group"], clean.label_names == SMOOTH
-    partners = {group: row for row, group in enumerate(groups) if smooth[row]}
+    pairs, smooth = _pairs_of(clean), clean.label_names == SMOOTH
+    partners = {pair: row for row, pair in enumerate(pairs) if smooth[row]}
     second = np.flatnonzero(~smooth)
-    alone = [group for group in groups[second] if group not in partners]
-    if not len(second) or alone or (noisy.metadata["group"] != groups).any():
+    alone = [pair for pair in pairs[second] if pair not in partners]
+    if not len(second) or alone or (_pairs_of(noisy) != pairs).any():
         raise DataError(
             f"{scene}: does not give pairs, a no_sub lens and its doubles with substructure in "
             "one group: add paired=1"
         )
-    first = np.array([partners[group] for group in groups[second]])
+    first = np.array([partners[pair] for pair in pairs[second]])
     residual = noisy.images[second] - clean.images[second]
     width = max(1, residual.shape[-1] // 16)
     border = np.ones(residual.shape[-2:], dtype=bool)
@@ -323,3 +220,11 @@ def open_pairs(scene: str) -> tuple[LensImages, LensImages, LensImages, NDArray[
     if not (rms > 0).all():
         raise DataError(f"{scene}: the observed images have no noise to measure changes by")
     return clean.select(second), clean.select(first), noisy.select(second), rms
+
+
+def _pairs_of(lenses: LensImages) -> NDArray[Any]:
+    """Name the lens of each image: a group may hold several that share a source galaxy."""
+    request = lenses.manifest.get("request")
+    if isinstance(request, dict) and request.get("paired"):
+        return np.asarray(lenses.metadata["index"].astype(np.int64) // len(lenses.class_names))
+    return lenses.metadata["group"]

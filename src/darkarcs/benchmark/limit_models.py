@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from darkarcs.errors import DataError
 from darkarcs.evaluation.evaluate import evaluate_predictions
 from darkarcs.evaluation.predictions import Predictions
+from darkarcs.evaluation.provenance import command_line, git_commit, package_version
 from darkarcs.inference import Predictor
 from darkarcs.inference.filing import log_evaluation
 from darkarcs.limits import LimitRequest, LimitResult
@@ -46,7 +48,8 @@ def place_models(
     Returns
     -------
     tuple of ModelPoint
-        For each class and fraction of the request, all models.
+        For each class and fraction of the request, all models; each says by which command it was
+        placed.
     """
     predictors = {name: Predictor(folder, device) for name, folder in folders.items()}
     points = []
@@ -62,7 +65,13 @@ def place_models(
         for name, predictor in predictors.items():
             predictions = predictor.predict(images, request.part, progress=True)
             points.append(_place(name, variant, predictions, test_log))
-    return tuple(points)
+    made = {
+        "command": command_line(),
+        "version": package_version(),
+        "commit": git_commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return tuple(point.model_copy(update=made) for point in points)
 
 
 def read_limits(path: Path) -> LimitResult:

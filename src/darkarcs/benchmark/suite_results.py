@@ -136,7 +136,8 @@ class SetRow(StrictResult):
     class_names : tuple of str
         As many images of each.
     images_hash : str
-        SHA-256 of the sorted ``identity class`` lines of the images used.
+        SHA-256 of the sorted ``identity class`` lines of the images used; empty where no model
+        can read them.
     parameters : str
         Hash of the parameters that were drawn.
     as_pinned : bool

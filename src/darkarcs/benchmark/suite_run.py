@@ -176,13 +176,16 @@ class _Runner:
                 for contender in self.contenders:
                     contender.predict(piece, images, self.cache)
                     self._tell(f"{self.suite.name}: {name}, {contender.name}", len(images))
+                if all(contender.problem for contender in self.contenders):
+                    break  # nobody will look at the others
         except DarkarcsError as error:
             needs = f" (it needs {one.needs})" if one.needs else ""
             return _Measured(SetRow(**row, problem=f"{error}{needs}"))
         truth = np.concatenate([part for part in labels if part is not None])
         names = np.asarray(request.scene.class_names, dtype=str)[truth]
+        if len(truth) == num:
+            row["images_hash"] = images_hash(np.concatenate(identities), names)
         row |= {
-            "images_hash": images_hash(np.concatenate(identities), names),
             "parameters": parameters,
             "as_pinned": parameters == one.parameters,
         }

@@ -103,7 +103,8 @@ def evidence(
     import sys
 
     from darkarcs.benchmark import evidence_benchmark, open_pairs
-    from darkarcs.errors import OutputExistsError
+    from darkarcs.benchmark.evidence_truth import unmimicked_changes
+    from darkarcs.errors import ConfigurationError, OutputExistsError
     from darkarcs.evaluation.files import write_new
     from darkarcs.zoo import resolve
 
@@ -111,12 +112,18 @@ def evidence(
         raise OutputExistsError(out)
     folder = resolve(model)
     images_with, images_without, observed, noise_rms = open_pairs(scene)
+    unmimicked, reason = None, None
+    try:
+        unmimicked = unmimicked_changes(scene, images_with, progress=sys.stderr.isatty())
+    except ConfigurationError as error:  # the scene is sound: its pairs were made
+        reason = str(error)
     report = evidence_benchmark(
         folder,
         images_with.images,
         images_without.images,
         noise_rms,
         observed=observed.images,
+        unmimicked=unmimicked,
         pixel_scale=observed.pixel_scale,
         threshold=threshold,
         arc_threshold=arc_threshold,
@@ -125,6 +132,8 @@ def evidence(
         progress=sys.stderr.isatty(),
     )
     report["scene"] = scene
+    if reason is not None:
+        report["not_projected"] = reason
     text = json.dumps(report, indent=2)
     if out is not None:
         write_new(out, f"{text}\n".encode())
@@ -135,11 +144,26 @@ def evidence(
 
 
 def _print_evidence(report: dict[str, Any]) -> None:
+    _print_maps(report, "", "what substructure changed")
+    if "maps_projected" in report:
+        _print_maps(report, "_projected", "what it changed and no smooth lens could mimic")
+    else:
+        typer.echo(
+            "changes that no smooth lens could mimic are not scored apart: "
+            f"{report['not_projected']}"
+        )
+
+
+def _print_maps(report: dict[str, Any], suffix: str, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("map", "pointing game", "chance", "in the arc", "chance", "AUC in the arc")
-    for name, scores in report["maps"].items():
+    maps = report[f"maps{suffix}"]
+    table = Table(title=f"Found of {title}", title_justify="left")
+    table.add_column("map", min_width=max(map(len, maps)))  # names stay whole in a narrow window
+    for header in ("pointing game", "chance", "in the arc", "chance", "AUC in the arc"):
+        table.add_column(header)
+    for name, scores in maps.items():
         cells = []
         for kind in ("pointing", "pointing_in_arc", "auc"):
             value, interval = scores[kind]["value"], scores[kind]["interval"]
@@ -149,5 +173,8 @@ def _print_evidence(report: dict[str, Any]) -> None:
                 cells.append(f"{scores[kind]['chance']:.3f}")
         table.add_row(name, *cells)
     Console().print(table)
-    num_pairs, left_out = report["num_pairs"], report["maps"]["random"]["num_without_truth"]
-    typer.echo(f"{num_pairs} pairs; {left_out} without a visible change are left out")
+    share, left_out = report[f"truth_share{suffix}"], maps["random"]["num_without_truth"]
+    typer.echo(
+        f"{share:.0%} of the arcs; {report['num_pairs']} pairs; {left_out} without such a change "
+        "are left out"
+    )

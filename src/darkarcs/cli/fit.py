@@ -38,7 +38,11 @@ def fit(
     how = SmoothFit.of(chosen)
     with show_progress(f"fitting smooth lenses of {chosen.name}", len(lenses)) as advance:
         residuals_to_store(lenses, how, out, progress=advance)
-    facts = {"path": str(out), "fit": how.identity, **_facts(lens_data.open(out))}
+    facts = {
+        "path": str(out),
+        "fit": how.identity,
+        **_facts(lens_data.open(out), lenses.images[0].size),
+    }
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
@@ -53,17 +57,14 @@ def fit(
         )
 
 
-def _facts(made: Any) -> dict[str, Any]:
-    import math
-
+def _facts(made: Any, num_pixels: int) -> dict[str, Any]:
     import numpy as np
 
     from darkarcs.evaluation.roc import auc
     from darkarcs.labels import CLASSES
 
     chi_square = made.metadata["fit.chi_square"].astype(np.float64)
-    size = math.prod(made.images.shape[1:]) // 2  # half of the channels are light
-    quantiles = np.quantile(chi_square / size, [0.05, 0.5, 0.95])
+    quantiles = np.quantile(chi_square / num_pixels, [0.05, 0.5, 0.95])
     facts = {
         "num_images": len(made),
         "converged": int(made.metadata["fit.converged"].sum()),

@@ -12,18 +12,24 @@ __all__ = [
     "SmoothFit",
     "SmoothFits",
     "SmoothFitter",
+    "SubhaloMaps",
+    "SubhaloSearch",
     "fit_of",
     "residual_images",
     "residuals_to_store",
     "scene_of",
 ]
 
+_HOMES = {
+    "MacroCoordinates": "coordinates",
+    "SmoothFits": "fitted_lenses",
+    "SmoothFitter": "smooth_fit",
+    "SubhaloMaps": "subhalo_search",
+    "SubhaloSearch": "subhalo_search",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "MacroCoordinates":
-        return import_module("darkarcs.fitting.coordinates").MacroCoordinates
-    if name in ("SmoothFits", "SmoothFitter"):
-        return getattr(import_module("darkarcs.fitting.smooth_fit"), name)
     if name in __all__:
-        return getattr(import_module("darkarcs.fitting.residuals"), name)
+        return getattr(import_module(f"darkarcs.fitting.{_HOMES.get(name, 'residuals')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

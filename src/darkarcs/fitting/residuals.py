@@ -4,11 +4,15 @@ Four fifths of what substructure changes in an image, a smooth lens of other par
 as well, and lenses differ by far more than that: a network that is shown images has to learn to fit
 lenses before it can learn anything else. Here the lens is fitted, and the network is shown
 
-1. the residuals, in standard deviations of the noise, cut at 15 of them, and
-2. the fitted light, as asinh of its signal-to-noise: where residuals can mean something,
+1. the residuals, in standard deviations of the noise, cut at 15 of them;
+2. the fitted light, as asinh of its signal-to-noise: where residuals can mean something;
+3. how significant a subhalo at each place would be, see `darkarcs.fitting.subhalo_search`, cut at
+   15, too; and
+4. how strongly one would show there,
 
-band by band, first all residuals, then all light. A set of residuals says in its manifest how it
-was made; a model that was trained on one keeps this, and makes residuals of new images by itself.
+the first two band by band, all residuals before all light, the others once for all bands. A set of
+residuals says in its manifest how it was made; a model that was trained on one keeps this, and
+makes residuals of new images by itself.
 """
 
 from __future__ import annotations
@@ -30,12 +34,13 @@ from darkarcs.data import LensImages
 from darkarcs.data.store import save
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.fitting.smooth_fit import SmoothFitter
+from darkarcs.fitting.subhalo_search import SubhaloSearch
 from darkarcs.labels import CLASSES
 from darkarcs.model_folder import SMOOTH_FIT
 from darkarcs.scenes import Scene
 from darkarcs.scenes.substructure import NoSubstructure
 
-#: Largest residual that is shown, in standard deviations: where no fit succeeds they have no end.
+#: Largest residual and significance that are shown: where no fit succeeds they have no end.
 LARGEST = 15.0
 #: Images of a shard: what an interruption loses at most.
 _SHARD = 256
@@ -46,13 +51,13 @@ class SmoothFit(Configuration):
 
     Attributes
     ----------
-    version : 1
+    version : 2
         Of the fits; another one makes other residuals.
     scene : Scene
         Whose smooth lenses are fitted, with its instrument and noise.
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     scene: Scene
 
     @classmethod
@@ -78,6 +83,11 @@ class SmoothFit(Configuration):
     def identity(self) -> str:
         """Name of these residuals: the scene's, its hash, and the version of the fits."""
         return f"{self.scene.identity}/fit-{self.version}"
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the residuals: two for each band, and two for all."""
+        return 2 * len(self.scene.channels) + 2
 
 
 def fit_of(lenses: LensImages) -> SmoothFit | None:
@@ -114,7 +124,7 @@ def residual_images(
     Returns
     -------
     LensImages
-        Two channels for each of the images'; columns ``fit.chi_square``, ``fit.converged`` and
+        Channels as the module says; columns ``fit.chi_square``, ``fit.converged`` and
         ``fit.NAME`` of each fitted parameter; labels, names, identities and lists are kept.
 
     Raises
@@ -217,12 +227,17 @@ def _fitted(
 ) -> dict[str, NDArray[Any]]:
     data = torch.tensor(images)
     fits = fitter.fit(data)
-    left = ((data - fits.images) * fits.scale).clamp(-LARGEST, LARGEST)
-    light = torch.asinh(fits.images * fits.scale)
+    maps = SubhaloSearch(fitter).search(data, fits)
+    channels = [
+        maps.residuals.clamp(-LARGEST, LARGEST),
+        torch.asinh(fits.images * fits.scale),
+        maps.significance.clamp(-LARGEST, LARGEST),
+        maps.sensitivity,
+    ]
     if progress is not None:
         progress(len(images))
     return {
-        "images": torch.cat([left, light], dim=1).numpy(),
+        "images": torch.cat(channels, dim=1).numpy(),
         "fit.chi_square": fits.chi_square,
         "fit.converged": fits.converged,
         **{f"fit.{name}": values for name, values in fits.values.items()},
@@ -233,7 +248,7 @@ def _joined(lenses: LensImages, fit: SmoothFit, parts: list[dict[str, NDArray[An
     columns: Mapping[str, NDArray[Any]] = {
         name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())
     }
-    shape = (0, 2 * lenses.num_channels, *lenses.images.shape[2:])
+    shape = (0, fit.num_channels, *lenses.images.shape[2:])
     return LensImages.from_arrays(
         columns["images"] if parts else np.zeros(shape, np.float32),
         labels=lenses.labels,

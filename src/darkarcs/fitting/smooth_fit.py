@@ -10,15 +10,14 @@ result depends on that image alone.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.fitting.coordinates import MacroCoordinates
+from darkarcs.fitting.fitted_lenses import SmoothFits
 from darkarcs.kernels import run_in_parts
 from darkarcs.least_squares import Problem, Solution, minimize
 from darkarcs.scenes import Scene
@@ -49,31 +48,6 @@ _NEWS = 2.0
 _SMALLER = 0.8
 #: Rows at the top and at the bottom of an image whose scatter is the sky's.
 _BORDER = 8
-
-
-@dataclass(frozen=True, eq=False)
-class SmoothFits:
-    """Smooth lenses fitted to B images.
-
-    Attributes
-    ----------
-    images : Tensor, shape (B, C, H, W)
-        Noiseless, of the fitted lenses, in the unit of the data.
-    scale : Tensor, shape (B, C, H, W)
-        One over the standard deviation of each pixel's noise.
-    values : dict of str to ndarray, each of shape (B,)
-        Fitted columns.
-    chi_square : ndarray, shape (B,)
-        Of the data, without the prior.
-    converged : ndarray of bool, shape (B,)
-        Whether the last step changed next to nothing.
-    """
-
-    images: Tensor
-    scale: Tensor
-    values: dict[str, NDArray[np.float32]]
-    chi_square: NDArray[np.float32]
-    converged: NDArray[np.bool_]
 
 
 class SmoothFitter:
@@ -166,14 +140,17 @@ class SmoothFitter:
     def _collect(self, data: Tensor, parts: list[Solution]) -> SmoothFits:
         if not parts:
             empty = np.zeros(0, np.float32)
-            return SmoothFits(data, data, {}, empty, empty.astype(bool))
+            none = torch.zeros(0, len(self.coordinates))
+            return SmoothFits(data, data, none, {}, empty, empty.astype(bool))
         prediction = torch.cat([part.prediction for part in parts])
         scale = torch.cat([part.weight for part in parts])
-        values = self.coordinates.decode(torch.cat([part.parameters for part in parts]))
+        parameters = torch.cat([part.parameters for part in parts])
+        values = self.coordinates.decode(parameters)
         chi_square = (((data - prediction) * scale) ** 2).flatten(1).sum(1)
         return SmoothFits(
             images=prediction,
             scale=scale,
+            parameters=parameters,
             values={name: values[name].numpy() for name in self.coordinates.names},
             chi_square=chi_square.numpy(),
             converged=torch.cat([part.converged for part in parts]).numpy(),
@@ -230,12 +207,46 @@ class SmoothFitter:
             high=self.coordinates.high,
         )
 
+    def render(self, values: dict[str, Tensor]) -> Tensor:
+        """Render smooth lenses.
+
+        Parameters
+        ----------
+        values : dict of str to Tensor, each of shape (B,)
+            From the coordinates.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W), electrons / s
+            Without noise, at the scene's sampling.
+        """
+        return self._render_values(self.scene, values)
+
+    def slopes(self, parameters: Tensor) -> Tensor:
+        """Differentiate images in their parameters.
+
+        Parameters
+        ----------
+        parameters : Tensor, shape (B, K)
+            Standardized coordinates.
+
+        Returns
+        -------
+        Tensor, shape (B, K, C, H, W)
+            At the scene's sampling.
+        """
+        return self._slopes(self.scene, parameters)
+
     def _render(self, scene: Scene, parameters: Tensor) -> Tensor:
-        values = self.coordinates.decode(parameters)
+        return self._render_values(scene, self.coordinates.decode(parameters))
+
+    @staticmethod
+    def _render_values(scene: Scene, values: dict[str, Tensor]) -> Tensor:
+        count = len(next(iter(values.values())))
         step = max(1, _SAMPLES_AT_ONCE // scene.grid.num_samples**2)
         parts = [
             scene.render_values({name: v[first : first + step] for name, v in values.items()})
-            for first in range(0, len(parameters), step)
+            for first in range(0, count, step)
         ]
         if not parts:
             return torch.zeros(0, len(scene.channels), scene.num_pixels, scene.num_pixels)

@@ -48,13 +48,14 @@ def take_images(images: LensImages, description: ModelDescription) -> LensImages
             f"{source}: its residuals are not of the smooth lenses that '{description.name}' was "
             "trained on; give the images themselves"
         )
-    to_fit = wanted is not None and given is None
-    bands = description.preprocessing.channels // (2 if to_fit else 1)
+    fit = None
+    if wanted is not None and given is None:
+        fit = fitting.SmoothFit.parse(wanted, f"model '{description.name}'")
+    bands = description.preprocessing.channels if fit is None else len(fit.scene.channels)
     if bands == 1 and images.num_channels == 3:
         images = _as_grey(images)
-    if wanted is None or not to_fit:
+    if fit is None:
         return images
-    fit = fitting.SmoothFit.parse(wanted, f"model '{description.name}'")
     taken: LensImages = fitting.residual_images(images, fit)
     return taken
 

@@ -192,6 +192,11 @@ class ModelPoint(Configuration):
         Its AUC.
     paired : float
         Share of lenses whose image with substructure got the higher score; ties are a half.
+    command, version, commit : str
+        By what the model was placed, which may be long after the limits were measured; empty in
+        files that were written before this was kept.
+    date : str
+        When, in UTC.
     """
 
     model: str
@@ -201,6 +206,10 @@ class ModelPoint(Configuration):
     num: int
     pooled: AreaRecord
     paired: float
+    command: str = ""
+    version: str = ""
+    commit: str | None = None
+    date: str = ""
 
 
 class LimitResult(Configuration):
@@ -225,7 +234,7 @@ class LimitResult(Configuration):
     models : tuple of ModelPoint
         Models that looked at noisy images of the first of these lenses, at the scene's own noise.
     command, version, commit : str
-        By what it was measured.
+        By what the limits were measured; each model says for itself by what it was placed.
     wall_seconds : float
         How long it took.
     machine : dict
