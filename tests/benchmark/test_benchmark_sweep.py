@@ -13,7 +13,13 @@ from darkarcs import data
 from darkarcs.benchmark.sweep import run_sweep
 from darkarcs.benchmark.sweep_rows import summarize
 from darkarcs.benchmark.sweep_settings import load_sweep
+from darkarcs.data import SplitSettings, divide
 from darkarcs.errors import ConfigurationError, OutputExistsError
+from darkarcs.evaluation import evaluate_predictions
+from darkarcs.explain import ErasingSettings
+from darkarcs.inference import Predictor
+from darkarcs.model_folder import read_description
+from darkarcs.report.measured_tables import sweep_table
 from rings import ring_lenses
 
 RECIPE: dict[str, Any] = {
@@ -71,6 +77,31 @@ def test_finished_runs_are_kept_and_the_test_split_is_logged(files: Path) -> Non
     assert [row.model_hash for row in first] == [row.model_hash for row in second]
     log = (files / "results" / "test_log.csv").read_text("utf-8").splitlines()
     assert len(log) == 1 + len(second)
+
+
+def test_models_may_predict_by_erasing_as_well(files: Path) -> None:
+    sweep = load_sweep(files / "sweep.yaml").model_copy(update={"learning_rates": (1e-3,)})
+    uri = str(files / "rings.h5")
+    plain = run_sweep(sweep, uri, files / "runs")
+    assert {row.auc_erasing for row in plain} == {None}
+    twice = {"measured_on": "test", "erasing": ErasingSettings(rounds=2, confidence=1.0)}
+    again = run_sweep(
+        sweep.model_copy(update=twice), uri, files / "runs", results=files / "results"
+    )
+    model = files / "runs" / "none" / "labels-10-seed-0" / "rate-0.001" / "model"
+    predictor, images = Predictor(model), data.open(uri)
+    settings = SplitSettings.parse(read_description(model).split["settings"], "split")
+    seen = images.select(divide(images, settings)["test"])
+    by_hand = evaluate_predictions(predictor.predict(seen, "test", erasing=twice["erasing"]))
+    assert again[0].auc_erasing == by_hand["auc"]["macro"]
+    log = (files / "results" / "test_log.csv").read_text("utf-8")
+    assert log.count("erase=2") == len(again)
+    assert len(log.splitlines()) == 1 + 2 * len(again)
+    written = json.loads((files / "results" / "sweeps" / "tiny.json").read_text("utf-8"))
+    gain = again[1].auc_erasing - again[1].auc
+    assert written["summary"][1]["erasing_gain"] == pytest.approx(gain)
+    assert "gain by erasing while predicting" in sweep_table(written)
+    assert f"| {gain:+.4f} |" in sweep_table(written)
 
 
 def test_the_first_seed_may_tune_for_all(files: Path) -> None:

@@ -119,10 +119,10 @@ def test_columns_are_those_of_the_fit(scene: Scene, lenses: LensImages, made: Le
     np.testing.assert_allclose(made.metadata["fit.chi_square"], fits.chi_square, rtol=1e-4)
     assert made.metadata["fit.converged"].dtype == bool
     inside = (np.abs(made.images[:, 0]) < 15).all((1, 2))
-    assert inside.any()
-    # a fit ends where steps gain less than a third; what is shown is one step further
+    assert inside.sum() > 5
+    # a fit ends where steps gain little; what is shown is one step further, which no bound holds
     gain = made.metadata["fit.chi_square"] - (made.images[:, 0] ** 2).sum((1, 2))
-    assert (np.abs(gain[inside]) < 2).all()
+    assert np.sum(np.abs(gain[inside]) < 1) >= inside.sum() - 1
     radius = made.metadata["fit.lens.smooth_einstein_radius"]
     assert np.corrcoef(radius, lenses.metadata["lens.einstein_radius"])[0, 1] > 0.8
 

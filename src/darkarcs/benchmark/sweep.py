@@ -155,11 +155,15 @@ def _measure(
         chosen = splits["test"]
     if not len(chosen):
         raise ConfigurationError(f"{sweep.name}: no images are left to measure on")
-    predictions = Predictor(model).predict(images.select(chosen), sweep.measured_on)
-    evaluation = evaluate_predictions(predictions)
-    if sweep.measured_on == "test" and results is not None:
-        log_evaluation(results / TEST_LOG, f"{description.name}-{seed}", evaluation, predictions)
-    provenance = description.provenance
+    predictor, seen = Predictor(model), images.select(chosen)
+    evaluations = []
+    for erasing in (None,) if sweep.erasing is None else (None, sweep.erasing):
+        predictions = predictor.predict(seen, sweep.measured_on, erasing=erasing)
+        evaluations.append(evaluate_predictions(predictions))
+        if sweep.measured_on == "test" and results is not None:
+            name = f"{description.name}-{seed}"
+            log_evaluation(results / TEST_LOG, name, evaluations[-1], predictions)
+    evaluation, provenance = evaluations[0], description.provenance
     return SweepRow(
         arm=arm,
         num_per_class=labels,
@@ -167,13 +171,14 @@ def _measure(
         learning_rate=provenance["recipe"]["training"]["learning_rate"],
         auc=evaluation["auc"]["macro"],
         auc_interval=tuple(evaluation["auc"]["interval"]),
+        auc_erasing=evaluations[-1]["auc"]["macro"] if sweep.erasing is not None else None,
         num_images=len(chosen),
         images_seen=provenance["images_seen"],
         token_forwards=provenance["token_forwards"],
         optimizer_steps=int(provenance["learning_curve"][-1]["step"]),
         wall_time=provenance["wall_time"],
         converged=provenance.get("converged", True),
-        model_hash=predictions.model_hash,
+        model_hash=predictor.folder.model_hash,
         recipe=provenance["recipe"],
         learning_curve=[
             {key: point[key] for key in ("images_seen", "validation_auc", "validation_loss")}

@@ -34,6 +34,8 @@ class SweepRow(BaseModel):
         The one that the run's own validation images chose.
     auc, auc_interval : float, and tuple of float
         Macro AUC and its 95 % interval over images.
+    auc_erasing : float, optional
+        Macro AUC where the same model predicts by iterative erasing.
     num_images : int
         Measured on.
     images_seen, token_forwards, optimizer_steps : int
@@ -58,6 +60,7 @@ class SweepRow(BaseModel):
     learning_rate: float
     auc: float
     auc_interval: tuple[float, float]
+    auc_erasing: float | None = None
     num_images: int
     images_seen: int
     token_forwards: int
@@ -118,7 +121,8 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     list of dict
         For each number of labels and arm: ``auc`` (mean), ``spread`` (standard deviation over
         seeds), ``difference`` (mean difference from the first arm), ``difference_interval`` (95 %,
-        Student's t over seeds; None with one seed), ``throughput`` (training images / s).
+        Student's t over seeds; None with one seed), ``throughput`` (training images / s); where
+        models also predicted by erasing ``erasing_gain`` and ``erasing_gain_interval``, likewise.
 
     Examples
     --------
@@ -161,9 +165,18 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                         np.median([row["images_seen"] / row["wall_time"] for row in mine])
                     ),
                     "converged": sum(row["converged"] for row in mine),
+                    **_erasing_gain(mine),
                 }
             )
     return summary
+
+
+def _erasing_gain(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    erased = [row for row in rows if row.get("auc_erasing") is not None]
+    if not erased:
+        return {}
+    gains = [row["auc_erasing"] - row["auc"] for row in erased]
+    return {"erasing_gain": float(np.mean(gains)), "erasing_gain_interval": _interval(gains)}
 
 
 def _interval(differences: list[float]) -> list[float] | None:

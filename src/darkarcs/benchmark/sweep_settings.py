@@ -12,6 +12,7 @@ from pydantic import Field
 
 from darkarcs.configuration import Configuration, read_yaml
 from darkarcs.errors import ConfigurationError
+from darkarcs.explain import ErasingSettings
 from darkarcs.training import Recipe, load_recipe
 
 #: What stands for the model folder of another arm, as in ``teacher.models=[{model:plain}]``.
@@ -52,6 +53,8 @@ class Sweep(Configuration):
     measured_on : {"development", "test"}
         ``development``: the validation split of the whole set less the images that the run
         itself has. A screen that chooses arms must use it; each look at ``test`` is logged.
+    erasing : ErasingSettings, optional
+        Each model is measured a second time with this prediction strategy.
     """
 
     schema_version: Literal[1] = 1
@@ -66,6 +69,7 @@ class Sweep(Configuration):
     learning_rates: tuple[float, ...] = ()
     tuned_with: Literal["every seed", "first seed"] = "every seed"
     measured_on: Literal["development", "test"] = "development"
+    erasing: ErasingSettings | None = None
 
 
 def load_sweep(path: Path) -> Sweep:

@@ -53,7 +53,9 @@ def fit(
     )
     if "auc_of_chi_square" in facts:
         typer.echo(
-            f"chi-squared alone tells substructure from none with AUC {facts['auc_of_chi_square']}"
+            "without a network, substructure is told from none with AUC "
+            f"{facts['auc_of_log_evidence']} by the evidence for subhalos, "
+            f"{facts['auc_of_chi_square']} by chi-squared"
         )
 
 
@@ -71,8 +73,10 @@ def _facts(made: Any, num_pixels: int) -> dict[str, Any]:
         "chi_square_per_pixel": [round(float(value), 4) for value in quantiles],
     }
     if made.labels is not None and CLASSES[0] in made.class_names:
-        # what a fit tells by itself: the classical way, and a baseline for what is trained on it
+        # what fits tell by themselves: the classical way, and baselines for what is trained on them
         has_substructure = made.labels != made.class_names.index(CLASSES[0])
         if has_substructure.any() and not has_substructure.all():
             facts["auc_of_chi_square"] = round(auc(chi_square, has_substructure), 4)
+            evidence = made.metadata["fit.log_evidence"].astype(np.float64)
+            facts["auc_of_log_evidence"] = round(auc(evidence, has_substructure), 4)
     return facts

@@ -20,16 +20,16 @@ __all__ = [
     "scene_of",
 ]
 
-_HOMES = {
-    "MacroCoordinates": "coordinates",
-    "SmoothFits": "fitted_lenses",
-    "SmoothFitter": "smooth_fit",
-    "SubhaloMaps": "subhalo_search",
-    "SubhaloSearch": "subhalo_search",
-}
-
 
 def __getattr__(name: str) -> Any:
+    if name == "MacroCoordinates":
+        return import_module("darkarcs.fitting.coordinates").MacroCoordinates
+    if name == "SmoothFits":
+        return import_module("darkarcs.fitting.fitted_lenses").SmoothFits
+    if name == "SmoothFitter":
+        return import_module("darkarcs.fitting.smooth_fit").SmoothFitter
+    if name in ("SubhaloMaps", "SubhaloSearch"):
+        return getattr(import_module("darkarcs.fitting.subhalo_search"), name)
     if name in __all__:
-        return getattr(import_module(f"darkarcs.fitting.{_HOMES.get(name, 'residuals')}"), name)
+        return getattr(import_module("darkarcs.fitting.residuals"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,11 +6,13 @@ lenses before it can learn anything else. Here the lens is fitted, and the netwo
 
 1. the residuals, in standard deviations of the noise, cut at 15 of them;
 2. the fitted light, as asinh of its signal-to-noise: where residuals can mean something;
-3. how significant a subhalo at each place would be, see `darkarcs.fitting.subhalo_search`, cut at
-   15, too; and
-4. how strongly one would show there,
+3. how significant a subhalo at each place would be,
+4. how strongly one would show there, and
+5. what each place says for subhalos and against a smooth lens, for weak, middling and strong ones,
+   all from `darkarcs.fitting.subhalo_search`,
 
-the first two band by band, all residuals before all light, the others once for all bands. A set of
+the first two band by band, all residuals before all light, the others once for all bands, brought
+to the pixels by bilinear interpolation. What has no end where a fit fails is cut at 15. A set of
 residuals says in its manifest how it was made; a model that was trained on one keeps this, and
 makes residuals of new images by itself.
 """
@@ -28,19 +30,20 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import interpolate
 
 from darkarcs.configuration import Configuration
 from darkarcs.data import LensImages
 from darkarcs.data.store import save
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.fitting.smooth_fit import SmoothFitter
-from darkarcs.fitting.subhalo_search import SubhaloSearch
+from darkarcs.fitting.subhalo_search import STRENGTHS, SubhaloSearch
 from darkarcs.labels import CLASSES
 from darkarcs.model_folder import SMOOTH_FIT
 from darkarcs.scenes import Scene
 from darkarcs.scenes.substructure import NoSubstructure
 
-#: Largest residual and significance that are shown: where no fit succeeds they have no end.
+#: Largest residual, significance and evidence that are shown: where a fit fails they have no end.
 LARGEST = 15.0
 #: Images of a shard: what an interruption loses at most.
 _SHARD = 256
@@ -86,8 +89,8 @@ class SmoothFit(Configuration):
 
     @property
     def num_channels(self) -> int:
-        """Channels of the residuals: two for each band, and two for all."""
-        return 2 * len(self.scene.channels) + 2
+        """Channels of the residuals: two for each band, and five for all."""
+        return 2 * len(self.scene.channels) + 2 + len(STRENGTHS)
 
 
 def fit_of(lenses: LensImages) -> SmoothFit | None:
@@ -124,8 +127,9 @@ def residual_images(
     Returns
     -------
     LensImages
-        Channels as the module says; columns ``fit.chi_square``, ``fit.converged`` and
-        ``fit.NAME`` of each fitted parameter; labels, names, identities and lists are kept.
+        Channels as the module says; columns ``fit.chi_square``, ``fit.converged``,
+        ``fit.log_evidence`` (of subhalos against none) and ``fit.NAME`` of each fitted parameter;
+        labels, names, identities and lists are kept.
 
     Raises
     ------
@@ -228,11 +232,11 @@ def _fitted(
     data = torch.tensor(images)
     fits = fitter.fit(data)
     maps = SubhaloSearch(fitter).search(data, fits)
+    places = torch.cat([maps.significance, maps.sensitivity, maps.evidence], dim=1)
     channels = [
         maps.residuals.clamp(-LARGEST, LARGEST),
         torch.asinh(fits.images * fits.scale),
-        maps.significance.clamp(-LARGEST, LARGEST),
-        maps.sensitivity,
+        interpolate(places.clamp(-LARGEST, LARGEST), data.shape[-2:], mode="bilinear"),
     ]
     if progress is not None:
         progress(len(images))
@@ -240,6 +244,7 @@ def _fitted(
         "images": torch.cat(channels, dim=1).numpy(),
         "fit.chi_square": fits.chi_square,
         "fit.converged": fits.converged,
+        "fit.log_evidence": maps.log_evidence.numpy(),
         **{f"fit.{name}": values for name, values in fits.values.items()},
     }
 

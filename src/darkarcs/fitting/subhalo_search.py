@@ -1,28 +1,37 @@
-r"""Where could a subhalo be? A matched filter over every place of an image, linear and all at once.
+r"""Where could subhalos be? Templates at every place of an image, in linear approximation.
 
-A small deflection :math:`\delta\alpha` beside that of the fitted smooth lens changes pixel i, in
-units of its noise, by :math:`g_i \cdot \delta\alpha(\theta_i)`, where :math:`g_i` is the slope of
-its light in the position of the source. With a subhalo at :math:`\theta_j` of unit strength and
-deflection :math:`a`, the template is :math:`s_{ij} = g_i \cdot a(\theta_i - \theta_j)`; with T the
-slopes of the image in the K parameters of the smooth lens, whose prior is standard normal, noise
-and ignorance of the lens have the covariance :math:`\Sigma = 1 + T T^T`, and
+A subhalo at :math:`\theta_j` of unit strength deflects by :math:`a(\theta - \theta_j)` beside the
+fitted smooth lens, which changes the image by
+
+.. math:: s_j = \sigma^{-1} B \left[ \nabla_c I \cdot a(\theta - \theta_j) \right],
+
+in units of the noise: :math:`\nabla_c I` are the slopes of the lensed source's light, ray by ray,
+in the position c of the source, and B blurs and averages over pixels. With T the slopes of the
+image in the parameters of the smooth lens, whose prior is standard normal, noise and ignorance of
+the lens have the covariance :math:`\Sigma = 1 + T T^T`; at the minimum of a fit
+:math:`\Sigma^{-1} d` are its residuals. With :math:`b_j = s_j^T \Sigma^{-1} d` and
+:math:`G_{ij} = s_i^T \Sigma^{-1} s_j`, a subhalo at j alone has the significance
+
+.. math:: z_j = b_j / \sqrt{G_{jj}},
+
+standard normal where the lens is smooth, and the strength :math:`b_j / G_{jj}`. For subhalos
+everywhere, of independent normal strengths of mean zero and variance :math:`A^2` each, the log of
+the evidence against the smooth lens is
 
 .. math::
-    \hat\epsilon_j = \frac{s_j^T \Sigma^{-1} d}{s_j^T \Sigma^{-1} s_j}, \qquad
-    z_j = \frac{s_j^T \Sigma^{-1} d}{\sqrt{s_j^T \Sigma^{-1} s_j}}
+    \ln \frac{p(d \mid A)}{p(d \mid 0)} = \frac12 \sum_j \left[ b_j \hat\kappa_j(A)
+    - (\ln (1 + A^2 G))_{jj} \right], \qquad
+    \hat\kappa(A) = A^2 (1 + A^2 G)^{-1} b:
 
-are the best estimate of the strength and its significance: standard normal at each place where the
-lens is smooth. At the minimum of a fit :math:`\Sigma^{-1} d` are its residuals. All sums over i are
-correlations with :math:`a`, hence Fourier transforms. The blur is applied to g, not to the product
-with :math:`a`, which varies little over it.
+each summand is what one place contributes, with :math:`\hat\kappa` the Wiener-filtered strengths.
 
 References
 ----------
-.. [1] Koopmans 2005, MNRAS 363, 1136, for corrections of the potential linear in the gradient of
-   the source.
-.. [2] Vegetti & Koopmans 2009, MNRAS 392, 945, for subhalos found by it.
-.. [3] Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, section 2.7, for linear
-   parameters marginalized with a normal prior.
+.. [1] Koopmans 2005, MNRAS 363, 1136, and Vegetti & Koopmans 2009, MNRAS 392, 945, for corrections
+   of the potential, linear in the gradient of the source.
+.. [2] Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, sections 2.7 and 5.4.1,
+   for linear parameters with a normal prior, and for the evidence.
+.. [3] Cyr-Racine, Keeton & Moustakas 2019, PRD 100, 023013, for substructure as a Gaussian field.
 """
 
 from __future__ import annotations
@@ -33,47 +42,63 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from darkarcs.errors import DataError
 from darkarcs.fitting.fitted_lenses import SmoothFits
 from darkarcs.fitting.smooth_fit import SmoothFitter
 from darkarcs.kernels import run_in_parts
 from darkarcs.lensing import pseudo_jaffe
+from darkarcs.scenes.rendering import light, trace
 
-#: The subhalo that is searched: an isothermal sphere, cut off here. In the fair Euclid scene
-#: it hardly matters where.
-TRUNCATION_ARCSEC = 0.6
-#: Images searched at a time in one thread: their templates' transforms lie in memory.
+#: Distance of neighbouring places, about; in fair Euclid scenes half of it tells no more.
+SPACING_ARCSEC = 0.4
+#: The subhalo that is searched: an isothermal sphere with a core and a cut-off.
+CORE_ARCSEC, TRUNCATION_ARCSEC = 0.05, 0.6
+#: A, of the places of a square arcsec together: Einstein radius in arcsec, root mean square.
+STRENGTHS = (2e-3, 5e-3, 1.25e-2)
+#: Images whose slopes are computed at a time in one thread.
 _AT_ONCE = 8
-#: Step of the source's position, in pixels.
-_STEP = 0.05
-#: Share of a template's strength that is rounding.
-_ROUNDING = 1e-10
+#: Places that are computed at a time: temporaries of large images would not fit into caches.
+_PLACES_AT_ONCE = 16
+#: Step of the source's position, in samples.
+_STEP = 0.1
+#: Share of a template's square that may be rounding.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class SubhaloMaps:
-    """What a search finds in B images.
+    """What a search finds in B images, at Y times X places.
 
     Attributes
     ----------
     residuals : Tensor, shape (B, C, H, W)
         In standard deviations of the noise, after a last linear step of the fit.
-    significance : Tensor, shape (B, 1, H, W)
-        z of a subhalo in the middle of each pixel.
-    sensitivity : Tensor, shape (B, 1, H, W)
+    significance : Tensor, shape (B, 1, Y, X)
+        z of a subhalo in the middle of each place.
+    sensitivity : Tensor, shape (B, 1, Y, X)
         -log10 of the Einstein radius in arcsec that would stand out by one standard deviation.
+    evidence : Tensor, shape (B, S, Y, X)
+        What each place contributes to the logarithm of the evidence, by `STRENGTHS`.
     """
 
     residuals: Tensor
     significance: Tensor
     sensitivity: Tensor
+    evidence: Tensor
+
+    @property
+    def log_evidence(self) -> Tensor:
+        """Of subhalos against none, the strengths equally likely; shape (B,)."""
+        each = self.evidence.double().flatten(2).sum(2)
+        log_mean = torch.logsumexp(each, dim=1) - torch.log(torch.tensor(each.shape[1]))
+        return log_mean.float()
 
 
 class _Linear(NamedTuple):
     """A fit's surroundings, in units of the noise; float64."""
 
     residuals: Tensor  # (B, C, H, W)
-    gradient: Tensor  # (B, C, 2, H, W)
-    known: Tensor  # (B, C, K, H, W): orthogonal combinations of slopes, less what the prior knows
+    known: Tensor  # (B, K, C H W): K combinations of slopes whose square is T T^T (1 + T T^T)^-1
 
 
 class SubhaloSearch:
@@ -92,27 +117,33 @@ class SubhaloSearch:
     >>> observed = scene.observe(scene.render(lenses), lenses, torch.Generator().manual_seed(0))
     >>> fitter = SmoothFitter(scene)
     >>> maps = SubhaloSearch(fitter).search(observed, fitter.fit(observed))
-    >>> bool(0.5 < maps.significance.std() < 1.5)
-    True
+    >>> tuple(maps.significance.shape), bool(0.5 < maps.significance.std() < 1.5)
+    ((1, 1, 12, 12), True)
     """
 
     def __init__(self, fitter: SmoothFitter) -> None:
         self.fitter = fitter
-        pixels = fitter.scene.num_pixels
-        # twice the image, so that nothing comes around its edges
-        offsets = torch.fft.fftfreq(2 * pixels, 0.5 / pixels).double()
-        y, x = torch.meshgrid(offsets, offsets, indexing="ij")
-        scale = fitter.scene.instrument.pixel_scale
-        core = scale / 2  # no pixel resolves more
-        strength = {
-            "core_radius": core,
-            "truncation_radius": TRUNCATION_ARCSEC,
-            "central_convergence": (1 / core - 1 / TRUNCATION_ARCSEC) / 2,  # of radius 1 arcsec
-        }
-        alpha = pseudo_jaffe.deflection(scale * x, scale * y, **strength)
-        self._alpha = self._transform(torch.stack(alpha))  # (2, 2 H, W + 1)
-        squares = torch.stack((alpha[0] ** 2, alpha[1] ** 2, 2 * alpha[0] * alpha[1]))
-        self._alpha_squared = self._transform(squares)
+        scene = fitter.scene
+        field = scene.num_pixels * scene.instrument.pixel_scale
+        self.side = max(1, round(field / SPACING_ARCSEC))
+        cell = field / self.side
+        self.variances = [(strength * cell) ** 2 for strength in STRENGTHS]
+        axis = (torch.arange(self.side) - (self.side - 1) / 2) * cell
+        y, x = (place.flatten() for place in torch.meshgrid(axis, axis, indexing="ij"))
+        theta_x, theta_y = scene.grid.coordinates()
+        # of Einstein radius 1 arcsec between core and cut-off
+        strength = (1 / CORE_ARCSEC - 1 / TRUNCATION_ARCSEC) / 2
+        self._alpha = torch.empty(2, len(x), *theta_x.shape)  # (2, J, N, N)
+        for some in torch.arange(len(x)).split(_PLACES_AT_ONCE):
+            self._alpha[0, some], self._alpha[1, some] = pseudo_jaffe.deflection(
+                theta_x,
+                theta_y,
+                central_convergence=strength,
+                core_radius=CORE_ARCSEC,
+                truncation_radius=TRUNCATION_ARCSEC,
+                centre_x=x[some, None, None],
+                centre_y=y[some, None, None],
+            )
 
     def search(self, images: Tensor, fits: SmoothFits) -> SubhaloMaps:
         """Search images.
@@ -127,44 +158,76 @@ class SubhaloSearch:
         Returns
         -------
         SubhaloMaps
-            In float32.
+            In float32; an image's do not depend on the others.
+
+        Raises
+        ------
+        DataError
+            If there are other fits than images.
         """
-        parts: list[tuple[int, SubhaloMaps]] = []
+        if fits.images.shape != images.shape:
+            raise DataError(
+                f"fits to images of shape {tuple(fits.images.shape)} were given with images of "
+                f"shape {tuple(images.shape)}: fit these"
+            )
+        maps = 2 + len(STRENGTHS)
+        residuals = torch.empty(images.shape)
+        found = torch.empty(len(images), maps, self.side**2)
 
         def search_part(first: int, last: int) -> None:
             for start in range(first, last, _AT_ONCE):
                 chosen = slice(start, min(start + _AT_ONCE, last))
-                parts.append((start, self._search(images[chosen], fits, chosen)))
+                near = self._linearize(images[chosen], fits, chosen)
+                residuals[chosen] = near.residuals.float()
+                for i in range(chosen.start, chosen.stop):
+                    some = _Linear(*(part[i - start] for part in near))
+                    found[i] = self._maps(self._templates(fits, i), some)
 
         with torch.no_grad():
             run_in_parts(search_part, len(images))
-        ordered = [part for _, part in sorted(parts, key=lambda part: part[0])]
-        empty = images[:0].float()
-        return SubhaloMaps(
-            torch.cat([empty, *(part.residuals for part in ordered)]),
-            torch.cat([empty[:, :1], *(part.significance for part in ordered)]),
-            torch.cat([empty[:, :1], *(part.sensitivity for part in ordered)]),
-        )
+        found = found.reshape(-1, maps, self.side, self.side)
+        return SubhaloMaps(residuals, found[:, :1], found[:, 1:2], found[:, 2:])
 
-    def _search(self, images: Tensor, fits: SmoothFits, chosen: slice) -> SubhaloMaps:
-        near = self._linearize(images, fits, chosen)
-        gradient = near.gradient
-        score = self._correlate(gradient * near.residuals[:, :, None]).sum(1)
-        xx, yy = (gradient**2).unbind(2)
-        products = torch.stack((xx, yy, gradient[:, :, 0] * gradient[:, :, 1]), dim=2).sum(1)
-        total = self._back(self._alpha_squared.conj() * self._transform(products)).real
-        # band by band, K slopes at a time
-        known = sum(
-            self._correlate(gradient[:, c, None] * near.known[:, c, :, None])
-            for c in range(gradient.shape[1])
-        )
-        assert isinstance(known, Tensor)
-        left = torch.maximum(total - (known**2).sum(1), _ROUNDING * total + 1e-300)
-        return SubhaloMaps(
-            near.residuals.float(),
-            (score / left.sqrt()).float()[:, None],
-            (0.5 * torch.log10(left)).float()[:, None],
-        )
+    def _maps(self, templates: Tensor, near: _Linear) -> Tensor:
+        """Significance, sensitivity and evidence of one image; shape (2 + S, J)."""
+        score = templates @ near.residuals.flatten()
+        total = templates @ templates.T
+        shared = templates @ near.known.T
+        gram = total - shared @ shared.T
+        own = torch.maximum(gram.diagonal(), _ROUNDING * total.diagonal() + 1e-300)
+        strength, axes = torch.linalg.eigh(gram)
+        strength, along = strength.clamp(min=0), axes.T @ score
+        maps = [score / own.sqrt(), 0.5 * torch.log10(own)]
+        for variance in self.variances:
+            filtered = axes @ (variance / (1 + variance * strength) * along)
+            volume = axes**2 @ torch.log1p(variance * strength)
+            maps.append(0.5 * (score * filtered - volume))
+        return torch.stack(maps).float()
+
+    def _templates(self, fits: SmoothFits, i: int) -> Tensor:
+        """What subhalos of unit strength change in one image; float64, shape (J, C H W)."""
+        scene = self.fitter.scene
+        values = self.fitter.coordinates.decode(fits.parameters[i : i + 1])
+        _, beta = trace(values, scene.lens, scene.grid)
+        step = _STEP * scene.grid.sample_scale
+        slopes = []
+        for name in ("source.centre_x", "source.centre_y"):
+            ahead, behind = (
+                light(*beta, {**values, name: values[name] + move}, "source", scene.source, None)
+                for move in (step, -step)
+            )
+            slopes.append((ahead - behind) / (2 * step))
+        shares = torch.cat([values[f"{one.prefix}.source"] for one in scene.channels])
+        weights = shares[:, None, None] * fits.scale[i]
+        alpha_x, alpha_y = self._alpha
+        templates = torch.empty(len(alpha_x), weights.numel(), dtype=torch.float64)
+        for start in range(0, len(templates), _PLACES_AT_ONCE):
+            some = slice(start, start + _PLACES_AT_ONCE)
+            change = slopes[0] * alpha_x[some] + slopes[1] * alpha_y[some]
+            # the blur is linear: places take the part of bands
+            blurred = scene.blur(change[None], values)[0]
+            templates[some] = (blurred[:, None] * weights).flatten(1)
+        return templates
 
     def _linearize(self, images: Tensor, fits: SmoothFits, chosen: slice) -> _Linear:
         parameters, scale = fits.parameters[chosen], fits.scale[chosen].double()
@@ -177,32 +240,5 @@ class SubhaloSearch:
         uphill = (flat @ residuals.flatten(1)[:, :, None])[..., 0] - parameters.double()
         step = torch.cholesky_solve(uphill[..., None], triangle)[..., 0]
         residuals = residuals - torch.einsum("bk,bkchw->bchw", step, slopes)
-        known = torch.linalg.solve_triangular(triangle, flat, upper=False).reshape(slopes.shape)
-        gradient = self._gradient(parameters).double() * scale[:, :, None]
-        return _Linear(residuals, gradient, known.transpose(1, 2))
-
-    def _gradient(self, parameters: Tensor) -> Tensor:
-        """Slopes of the light in the source's position; shape (B, C, 2, H, W)."""
-        step = _STEP * self.fitter.scene.instrument.pixel_scale
-        values = self.fitter.coordinates.decode(parameters)
-        slopes = []
-        for name in ("source.centre_x", "source.centre_y"):
-            ahead, behind = (
-                self.fitter.render({**values, name: values[name] + sign * step}) for sign in (1, -1)
-            )
-            slopes.append((ahead - behind) / (2 * step))
-        return torch.stack(slopes, dim=2)
-
-    def _correlate(self, vectors: Tensor) -> Tensor:
-        """Sum vectors (..., 2, H, W) times the deflection of a subhalo at each place."""
-        return self._back(self._alpha.conj() * self._transform(vectors))
-
-    def _transform(self, maps: Tensor) -> Tensor:
-        size = 2 * self.fitter.scene.num_pixels
-        return torch.as_tensor(torch.fft.rfft2(maps, s=(size, size)))
-
-    def _back(self, transformed: Tensor) -> Tensor:
-        """Add up components (..., I, 2 H, W + 1) and give maps (..., H, W)."""
-        pixels = self.fitter.scene.num_pixels
-        maps = torch.fft.irfft2(transformed.sum(-3), s=(2 * pixels, 2 * pixels))
-        return torch.as_tensor(maps[..., :pixels, :pixels])
+        known = torch.linalg.solve_triangular(triangle, flat, upper=False)
+        return _Linear(residuals, known)

@@ -79,25 +79,32 @@ def sweep_table(content: dict[str, Any]) -> str:
     str
         Markdown.
     """
-    header = ("labels a class", "arm", "AUC", "against the first arm", "seeds", "images/s")
+    header = ["labels a class", "arm", "AUC", "against the first arm", "seeds", "images/s"]
+    with_erasing = any("erasing_gain" in line for line in content["summary"])
+    if with_erasing:
+        header.append("gain by erasing while predicting")
     rows = []
     for line in content["summary"]:
         spread = "" if line["spread"] is None else f" +- {line['spread']:.4f}"
-        interval = line["difference_interval"]
-        shown = "" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]"
         unconverged = line["seeds"] - line["converged"]
         mark = f" ({unconverged} not converged)" if unconverged else ""
-        rows.append(
-            (
-                str(line["num_per_class"] or "all"),
-                line["arm"],
-                f"{line['auc']:.4f}{spread}{mark}",
-                f"{line['difference']:+.4f}{shown}",
-                str(line["seeds"]),
-                f"{line['throughput']:.0f}",
-            )
-        )
+        cells = [
+            str(line["num_per_class"] or "all"),
+            line["arm"],
+            f"{line['auc']:.4f}{spread}{mark}",
+            _difference(line["difference"], line["difference_interval"]),
+            str(line["seeds"]),
+            f"{line['throughput']:.0f}",
+        ]
+        if with_erasing:
+            cells.append(_difference(line["erasing_gain"], line["erasing_gain_interval"]))
+        rows.append(cells)
     return markdown_table(header, rows)
+
+
+def _difference(value: float, interval: list[float] | None) -> str:
+    shown = "" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+    return f"{value:+.4f}{shown}"
 
 
 def simulation_speed_table(content: dict[str, Any]) -> str:
@@ -205,8 +212,12 @@ def _entries(folder: Path) -> dict[str, Any]:
 
 def _origin(content: dict[str, Any], file: Path, results: Path) -> str:
     name = file.relative_to(results.parent).as_posix()
-    command = content.get("command")
-    return f"From `{name}`" + (f", written by `{command}`." if command else ".")
+    # models that were put beside measured limits have commands of their own
+    models = [one for one in content.get("models", ()) if isinstance(one, dict)]
+    made = (one.get("command") for one in (content, *models))
+    commands = dict.fromkeys(str(command) for command in made if command)
+    told = ", then ".join(f"`{command}`" for command in commands)
+    return f"From `{name}`" + (f", written by {told}." if told else ".")
 
 
 #: Writers of tables by kind.

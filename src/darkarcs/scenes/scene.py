@@ -241,14 +241,26 @@ class Scene(SceneSettings):
                 share = values[f"{channel.prefix}.lens_light"][:, None, None]
                 band = band + lens_light * share
             bands.append(band)
-        images = rendering.blur(
-            torch.stack(bands, dim=1),
-            values,
-            self.instrument,
-            grid,
-            largest_factor=largest(self.point_spread_factor),
-        )
-        return images * grid.pixel_scale**2
+        return self.blur(torch.stack(bands, dim=1), values)
+
+    def blur(self, samples: Tensor, values: rendering.Columns) -> Tensor:
+        """Blur light and collect it in pixels.
+
+        Parameters
+        ----------
+        samples : Tensor, shape (B, C, N, N)
+            Surface brightness at the samples of `grid`, per arcsec^2.
+        values : mapping of str to Tensor
+            From `LensParameters.tensors`.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W)
+            Electrons per second in each pixel.
+        """
+        factor = largest(self.point_spread_factor)
+        images = rendering.blur(samples, values, self.instrument, self.grid, largest_factor=factor)
+        return images * self.grid.pixel_scale**2
 
     def observe(
         self, images: Tensor, parameters: LensParameters, generator: torch.Generator
