@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
+from torch import Tensor
 
 import small_scenes
 from darkarcs import data
@@ -63,24 +66,39 @@ def same(one: LensImages, other: LensImages) -> None:
     assert (one.class_names, one.pixel_scale) == (other.class_names, other.pixel_scale)
 
 
-def test_channels_are_residual_light_and_two_maps(
+def in_pixels(places: Tensor, scene: Scene) -> NDArray[np.float64]:
+    """Interpolate maps between the middles of places; beyond the outermost nothing changes."""
+    field = scene.num_pixels * scene.instrument.pixel_scale
+    side, pixels = places.shape[-1], scene.num_pixels
+    middles = ((np.arange(side) + 0.5) / side - 0.5) * field
+    wanted = ((np.arange(pixels) + 0.5) / pixels - 0.5) * field
+    wanted = wanted.clip(middles[0], middles[-1])
+    grid = np.stack(np.meshgrid(wanted, wanted, indexing="ij"), axis=-1)
+    flat = places.double().numpy().reshape(-1, side, side).transpose(1, 2, 0)
+    found = RegularGridInterpolator((middles, middles), flat)(grid)
+    return np.moveaxis(found, -1, 0).reshape(*places.shape[:2], pixels, pixels)
+
+
+def test_channels_are_residual_light_and_maps(
     scene: Scene, lenses: LensImages, made: LensImages, fit: SmoothFit
 ) -> None:
     images, fitter = torch.from_numpy(lenses.images), SmoothFitter(scene)
     fits = fitter.fit(images)
     maps = SubhaloSearch(fitter).search(images, fits)
-    assert fit.num_channels == 4
-    assert made.images.shape == (NUM, 4, 20, 20)
-    for channel, expected in enumerate(
-        (
-            maps.residuals.clamp(-15, 15),
-            torch.asinh(fits.images * fits.scale),
-            maps.significance.clamp(-15, 15),
-            maps.sensitivity,
-        )
-    ):
-        np.testing.assert_allclose(made.images[:, channel], expected[:, 0], atol=1e-3)
+    assert fit.num_channels == 7
+    assert made.images.shape == (NUM, 7, 20, 20)
+    expected = [
+        maps.residuals.clamp(-15, 15),
+        torch.asinh(fits.images * fits.scale),
+        in_pixels(maps.significance.clamp(-15, 15), scene),
+        in_pixels(maps.sensitivity, scene),
+        in_pixels(maps.evidence.clamp(-15, 15), scene),
+    ]
+    np.testing.assert_allclose(made.images, np.concatenate(expected, axis=1), atol=2e-3)
     assert made.images[:, 1].max() > 2 > made.images[:, 0].std()
+    log_evidence = made.metadata["fit.log_evidence"]
+    assert log_evidence.dtype == np.float32
+    np.testing.assert_allclose(log_evidence, maps.log_evidence, atol=2e-3)
 
 
 def test_residuals_have_a_limit(lenses: LensImages, fit: SmoothFit) -> None:
@@ -93,19 +111,22 @@ def test_residuals_have_a_limit(lenses: LensImages, fit: SmoothFit) -> None:
 
 
 def test_bands_come_residuals_first() -> None:
-    channels = [{"name": "g", "source": 0.4}, {"name": "r"}]
-    colour = small_scenes.scene(channels=channels).with_classes(["no_sub"])
+    """In a field of 3.8 arcsec, whose ten places a side are a little narrower than two pixels."""
+    changes = {"channels": [{"name": "g", "source": 0.4}, {"name": "r"}], "num_pixels": 19}
+    colour = small_scenes.scene(**changes).with_classes(["no_sub"])
     taken = simulate(SimulationRequest(scene=colour, num=2, seed=1))
     made, fitter = residual_images(taken, SmoothFit.of(colour)), SmoothFitter(colour)
     images = torch.from_numpy(taken.images)
     fits = fitter.fit(images)
     light = np.arcsinh((fits.images * fits.scale).numpy())
-    assert made.images.shape == (2, SmoothFit.of(colour).num_channels, 20, 20) == (2, 6, 20, 20)
+    assert made.images.shape == (2, SmoothFit.of(colour).num_channels, 19, 19) == (2, 9, 19, 19)
     np.testing.assert_allclose(made.images[:, 2:4], light, atol=1e-3)
     maps = SubhaloSearch(fitter).search(images, fits)
     np.testing.assert_allclose(made.images[:, :2], maps.residuals.clamp(-15, 15), atol=1e-3)
-    np.testing.assert_allclose(made.images[:, 4], maps.significance[:, 0], atol=1e-3)
-    np.testing.assert_allclose(made.images[:, 5], maps.sensitivity[:, 0], atol=1e-3)
+    assert maps.significance.shape[-1] == 10
+    for place, some in ((4, maps.significance), (5, maps.sensitivity), (6, maps.evidence)):
+        found = made.images[:, place : place + some.shape[1]]
+        np.testing.assert_allclose(found, in_pixels(some, colour), atol=2e-3)
     # of a source that is fainter in g
     assert (made.images[:, 2].max((1, 2)) < made.images[:, 3].max((1, 2))).all()
 
@@ -115,7 +136,7 @@ def test_columns_are_those_of_the_fit(scene: Scene, lenses: LensImages, made: Le
     fits = fitter.fit(torch.from_numpy(lenses.images))
     added = set(made.metadata) - set(lenses.metadata)
     told = {f"fit.{name}" for name in fitter.coordinates.names}
-    assert added == told | {"fit.chi_square", "fit.converged"}
+    assert added == told | {"fit.chi_square", "fit.converged", "fit.log_evidence"}
     np.testing.assert_allclose(made.metadata["fit.chi_square"], fits.chi_square, rtol=1e-4)
     assert made.metadata["fit.converged"].dtype == bool
     inside = (np.abs(made.images[:, 0]) < 15).all((1, 2))
@@ -146,7 +167,7 @@ def test_all_else_is_kept(lenses: LensImages, made: LensImages, fit: SmoothFit) 
 def test_unlabelled_images_of_unknown_scale(lenses: LensImages, fit: SmoothFit) -> None:
     bare = residual_images(LensImages.from_arrays(lenses.images[:2]), fit)
     assert (bare.labels, bare.class_names, bare.pixel_scale) == (None, (), None)
-    assert bare.images.shape == (2, 4, 20, 20)
+    assert bare.images.shape == (2, 7, 20, 20)
 
 
 def refusal(call: Callable[..., Any], *arguments: Any) -> str:

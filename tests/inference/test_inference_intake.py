@@ -135,7 +135,7 @@ def test_grey_images_of_three_colours_are_fitted(
     lenses: LensImages, left: LensImages, of_residuals: ModelDescription
 ) -> None:
     taken = take_images(coloured(lenses), of_residuals)
-    assert taken.images.shape == (6, 4, 20, 20)
+    assert taken.images.shape == (6, 7, 20, 20)
     np.testing.assert_allclose(taken.images, left.images, atol=0.05)
 
 
@@ -155,7 +155,7 @@ def test_colours_are_refused(kind: str, lenses: LensImages, request: pytest.Fixt
 def test_raw_images_are_predicted_like_their_residuals(
     lenses: LensImages, left: LensImages, of_residuals: ModelDescription, tmp_path: Path
 ) -> None:
-    model = create_model("compact_vit_100k", num_classes=2, in_channels=4, image_size=20, **OPTIONS)
+    model = create_model("compact_vit_100k", num_classes=2, in_channels=7, image_size=20, **OPTIONS)
     folder = write_model_folder(tmp_path / "model", model, of_residuals, {})
     assert read_description(folder).smooth_fit == of_residuals.smooth_fit
     predictor = Predictor(folder)

@@ -134,7 +134,8 @@ class SubhaloSearch:
         # of Einstein radius 1 arcsec between core and cut-off
         strength = (1 / CORE_ARCSEC - 1 / TRUNCATION_ARCSEC) / 2
         self._alpha = torch.empty(2, len(x), *theta_x.shape)  # (2, J, N, N)
-        for some in torch.arange(len(x)).split(_PLACES_AT_ONCE):
+        for start in range(0, len(x), _PLACES_AT_ONCE):
+            some = slice(start, start + _PLACES_AT_ONCE)
             self._alpha[0, some], self._alpha[1, some] = pseudo_jaffe.deflection(
                 theta_x,
                 theta_y,
