@@ -40,7 +40,7 @@ def made_up(fitter: SmoothFitter, parameters: Tensor, noise: Tensor) -> SmoothFi
     """Say of lenses that they were fitted."""
     values = fitter.coordinates.decode(parameters)
     none = np.zeros(len(parameters), np.float32)
-    return SmoothFits(fitter.render(values), 1 / noise, parameters, {}, none, none > 0)
+    return SmoothFits(fitter.scene.render_values(values), 1 / noise, parameters, {}, none, none > 0)
 
 
 def with_subhalo(fitter: SmoothFitter, values: Any, x: Array, y: Array, radius: float) -> Tensor:
@@ -111,7 +111,7 @@ class Case(NamedTuple):
         many = {name: value.double().expand(len(x)) for name, value in values.items()}
         ahead, behind = (with_subhalo(self.fitter, many, x, y, radius) for radius in (1e-5, -1e-5))
         scale = self.fits.scale[index].double()
-        slopes = (self.fitter.slopes(parameters)[0].double() * scale).flatten(1).numpy()
+        slopes = (self.fitter.model.slopes(parameters)[0].double() * scale).flatten(1).numpy()
         left = ((self.images[index].double() - self.fits.images[index]) * scale).numpy().ravel()
         return Dense(
             left + parameters[0].double().numpy() @ slopes,
@@ -182,7 +182,7 @@ def test_chance_alone_is_standard_normal(case: Case) -> None:
     random = torch.Generator().manual_seed(2)
     parameters, noise = case.fits.parameters[:1], 1 / case.fits.scale[:1]
     true = torch.randn(num, len(fitter.coordinates), generator=random)
-    change = torch.einsum("bk,kchw->bchw", true - parameters, fitter.slopes(parameters)[0])
+    change = torch.einsum("bk,kchw->bchw", true - parameters, fitter.model.slopes(parameters)[0])
     images = case.fits.images[:1] + change
     images = images + noise * torch.randn(images.shape, generator=random)
     many = made_up(fitter, parameters.expand(num, -1), noise.expand(num, -1, -1, -1))
@@ -229,7 +229,7 @@ def test_smooth_lenses_look_smooth(fitted: Fitted) -> None:
 def test_the_last_step_leads_to_the_minimum(fitted: Fitted) -> None:
     """Fits that stopped early, some ten in chi-squared above the minimum."""
     fitter, fits = fitted.fitter, fitted.fits
-    slopes = (fitter.slopes(fits.parameters) * fits.scale[:, None]).flatten(2).double()
+    slopes = (fitter.model.slopes(fits.parameters) * fits.scale[:, None]).flatten(2).double()
     curvature = slopes @ slopes.mT + torch.eye(len(fitter.coordinates))
     random = torch.Generator().manual_seed(5)
     away = torch.randn(*slopes.shape[:2], 1, dtype=torch.float64, generator=random)

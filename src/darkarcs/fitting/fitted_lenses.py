@@ -35,3 +35,44 @@ class SmoothFits:
     values: dict[str, NDArray[np.float32]]
     chi_square: NDArray[np.float32]
     converged: NDArray[np.bool_]
+
+    def select(self, chosen: Tensor) -> SmoothFits:
+        """Take the fits to some of the images.
+
+        Parameters
+        ----------
+        chosen : Tensor of int64, shape (N,)
+            Which.
+
+        Returns
+        -------
+        SmoothFits
+            In this order.
+        """
+        places = chosen.numpy()
+        return SmoothFits(
+            images=self.images[chosen],
+            scale=self.scale[chosen],
+            parameters=self.parameters[chosen],
+            values={name: values[places] for name, values in self.values.items()},
+            chi_square=self.chi_square[places],
+            converged=self.converged[places],
+        )
+
+    def put(self, chosen: Tensor, others: SmoothFits) -> None:
+        """Replace the fits to some of the images.
+
+        Parameters
+        ----------
+        chosen : Tensor of int64, shape (N,)
+            Which.
+        others : SmoothFits
+            To these N.
+        """
+        for name in ("images", "scale", "parameters"):
+            getattr(self, name)[chosen] = getattr(others, name)
+        places = chosen.numpy()
+        for name, values in self.values.items():
+            values[places] = others.values[name]
+        self.chi_square[places] = others.chi_square
+        self.converged[places] = others.converged

@@ -36,8 +36,9 @@ from darkarcs.configuration import Configuration
 from darkarcs.data import LensImages
 from darkarcs.data.store import save
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.fitting.fitted_lenses import SmoothFits
 from darkarcs.fitting.smooth_fit import SmoothFitter
-from darkarcs.fitting.subhalo_search import STRENGTHS, SubhaloSearch
+from darkarcs.fitting.subhalo_search import STRENGTHS, SubhaloMaps, SubhaloSearch
 from darkarcs.labels import CLASSES
 from darkarcs.model_folder import SMOOTH_FIT
 from darkarcs.scenes import Scene
@@ -45,6 +46,8 @@ from darkarcs.scenes.substructure import NoSubstructure
 
 #: Largest residual, significance and evidence that are shown: where a fit fails they have no end.
 LARGEST = 15.0
+#: Log evidence for subhalos from which on a better smooth lens is looked for.
+_DOUBT = 1.0
 #: Images of a shard: what an interruption loses at most.
 _SHARD = 256
 
@@ -54,13 +57,14 @@ class SmoothFit(Configuration):
 
     Attributes
     ----------
-    version : 2
-        Of the fits; another one makes other residuals.
+    version : {1, 2}
+        Of the fits; another one makes other residuals. The first, of models that were trained
+        before subhalos were searched, has the first two kinds of channels alone.
     scene : Scene
         Whose smooth lenses are fitted, with its instrument and noise.
     """
 
-    version: Literal[2] = 2
+    version: Literal[1, 2] = 2
     scene: Scene
 
     @classmethod
@@ -89,8 +93,8 @@ class SmoothFit(Configuration):
 
     @property
     def num_channels(self) -> int:
-        """Channels of the residuals: two for each band, and five for all."""
-        return 2 * len(self.scene.channels) + 2 + len(STRENGTHS)
+        """Channels of the residuals: two for each band, and since version 2 five for all."""
+        return 2 * len(self.scene.channels) + (2 + len(STRENGTHS) if self.version > 1 else 0)
 
 
 def fit_of(lenses: LensImages) -> SmoothFit | None:
@@ -139,7 +143,7 @@ def residual_images(
     _check(lenses, fit)
     fitter = _fitter(fit.model_dump_json())
     parts = [
-        _fitted(fitter, lenses.images[first : first + _SHARD], progress)
+        _fitted(fitter, lenses.images[first : first + _SHARD], fit, progress)
         for first in range(0, len(lenses), _SHARD)
     ]
     return _joined(lenses, fit, parts)
@@ -193,7 +197,7 @@ def residuals_to_store(
             if progress is not None:
                 progress(len(parts[-1]["images"]))
             continue
-        parts.append(_fitted(fitter, lenses.images[first : first + _SHARD], progress))
+        parts.append(_fitted(fitter, lenses.images[first : first + _SHARD], fit, progress))
         partial = shard.with_suffix(".part.npz")
         np.savez(partial, **parts[-1])
         partial.replace(shard)  # a kill leaves all of the shard or none
@@ -227,26 +231,44 @@ def _check(lenses: LensImages, fit: SmoothFit) -> None:
 
 
 def _fitted(
-    fitter: SmoothFitter, images: NDArray[np.float32], progress: Callable[[int], None] | None
+    fitter: SmoothFitter,
+    images: NDArray[np.float32],
+    fit: SmoothFit,
+    progress: Callable[[int], None] | None,
 ) -> dict[str, NDArray[Any]]:
     data = torch.tensor(images)
     fits = fitter.fit(data)
-    maps = SubhaloSearch(fitter).search(data, fits)
-    places = torch.cat([maps.significance, maps.sensitivity, maps.evidence], dim=1)
-    channels = [
-        maps.residuals.clamp(-LARGEST, LARGEST),
-        torch.asinh(fits.images * fits.scale),
-        interpolate(places.clamp(-LARGEST, LARGEST), data.shape[-2:], mode="bilinear"),
-    ]
+    columns: dict[str, NDArray[Any]] = {}
+    if fit.version == 1:
+        channels = [((data - fits.images) * fits.scale).clamp(-LARGEST, LARGEST)]
+        channels.append(torch.asinh(fits.images * fits.scale))
+    else:
+        maps = _searched(fitter, data, fits)
+        channels = [maps.residuals.clamp(-LARGEST, LARGEST), torch.asinh(fits.images * fits.scale)]
+        places = torch.cat([maps.significance, maps.sensitivity, maps.evidence], dim=1)
+        places = places.clamp(-LARGEST, LARGEST)
+        channels.append(interpolate(places, data.shape[-2:], mode="bilinear"))
+        columns["fit.log_evidence"] = maps.log_evidence.numpy()
     if progress is not None:
         progress(len(images))
     return {
         "images": torch.cat(channels, dim=1).numpy(),
         "fit.chi_square": fits.chi_square,
         "fit.converged": fits.converged,
-        "fit.log_evidence": maps.log_evidence.numpy(),
+        **columns,
         **{f"fit.{name}": values for name, values in fits.values.items()},
     }
+
+
+def _searched(fitter: SmoothFitter, data: torch.Tensor, fits: SmoothFits) -> SubhaloMaps:
+    """Search subhalos, and where there seem to be some, look for a better smooth lens first."""
+    search = SubhaloSearch(fitter)
+    maps = search.search(data, fits)
+    doubtful = torch.nonzero(maps.log_evidence > _DOUBT)[:, 0]
+    if len(doubtful):
+        fits.put(doubtful, fitter.refit(data[doubtful], fits.select(doubtful)))
+        maps.put(doubtful, search.search(data[doubtful], fits.select(doubtful)))
+    return maps
 
 
 def _joined(lenses: LensImages, fit: SmoothFit, parts: list[dict[str, NDArray[Any]]]) -> LensImages:

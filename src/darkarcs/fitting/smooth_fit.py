@@ -18,6 +18,7 @@ from torch import Tensor
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.fitting.coordinates import MacroCoordinates
 from darkarcs.fitting.fitted_lenses import SmoothFits
+from darkarcs.fitting.smooth_model import SmoothModel
 from darkarcs.kernels import run_in_parts
 from darkarcs.least_squares import Problem, Solution, minimize
 from darkarcs.scenes import Scene
@@ -25,18 +26,15 @@ from darkarcs.scenes.noise import InstrumentNoise, Storage
 from darkarcs.scenes.priors import GalaxySource
 from darkarcs.scenes.smooth import smooth_lenses
 
-#: Rays rendered at a time: see `darkarcs.scenes.scene`.
-_SAMPLES_AT_ONCE = 2**18
 #: Images fitted at a time in one thread.
 _AT_ONCE = 32
-#: Step of the numerical derivatives, in standard deviations of the prior: large enough for
-#: float32, small enough to be straight. Every step of the fit is checked by the model itself.
-_DIFFERENCE = 0.01
 _PRIOR_SEED, _PRIOR_LENSES = 21, 256
 #: A fit is repeated where its chi-squared is this many standard deviations too large.
 _SUSPICIOUS = 4.0
 #: Ellipticity of further starts, in standard deviations of each component.
 _FLATTENED = 1.2
+#: Ellipticity from which a nearly round lens finds its direction, likewise.
+_NEARLY_ROUND = 0.3
 #: Pixels of light stand out by this many standard deviations of the sky.
 _LIGHT = 4.0
 #: Steps, and gain in chi-squared that ends them: on pixels binned by two with one ray each, at the
@@ -88,9 +86,11 @@ class SmoothFitter:
             )
         self.scene = scene
         self.coordinates = MacroCoordinates.of(scene)
-        self._coarse = scene.model_copy(update={"supersampling": 1})
+        self.model = SmoothModel(scene, self.coordinates)
+        coarse = scene.model_copy(update={"supersampling": 1})
+        self._coarse = SmoothModel(coarse, self.coordinates)
         self._binning = 2 if scene.num_pixels % 2 == 0 else 1
-        self._rough = self._binned_scene()
+        self._rough = SmoothModel(self._binned_scene(), self.coordinates)
         prior = smooth_lenses(scene, _PRIOR_SEED, 0, _PRIOR_LENSES)
         least, middle, most = np.quantile(prior.columns["noise.exposure_factor"], [0.0, 0.5, 1.0])
         self._exposure = float(middle)
@@ -137,6 +137,57 @@ class SmoothFitter:
             run_in_parts(fit_part, len(data))
             return self._collect(data, [part for _, part in sorted(parts, key=lambda p: p[0])])
 
+    def refit(self, images: Tensor, fits: SmoothFits) -> SmoothFits:
+        """Look for better fits in the neighbourhood where they are most often missed.
+
+        Where a lens is nearly round its position angle, which the multipoles are counted from, is
+        lost, and a fit may end at another angle than the best one. So it is repeated from lenses
+        that are turned.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W), electrons / s
+            That were fitted.
+        fits : SmoothFits
+            To these.
+
+        Returns
+        -------
+        SmoothFits
+            None of them is worse.
+        """
+        parts: list[tuple[int, Solution]] = []
+
+        def fit_part(first: int, last: int) -> None:
+            for start in range(first, last, _AT_ONCE):
+                chosen = slice(start, min(start + _AT_ONCE, last))
+                parts.append((start, self._refit(images[chosen].float(), fits.parameters[chosen])))
+
+        with torch.no_grad():
+            run_in_parts(fit_part, len(images))
+            ordered = [part for _, part in sorted(parts, key=lambda p: p[0])]
+            return self._collect(images.float(), ordered)
+
+    def _refit(self, data: Tensor, parameters: Tensor) -> Solution:
+        sky = self._sky_factor(data)
+        best = self._finish(data, sky, parameters)
+        for start in self._turned(best.parameters):
+            best.improve(torch.arange(len(data)), self._finish(data, sky, start))
+        return best
+
+    def _turned(self, parameters: Tensor) -> list[Tensor]:
+        names = self.coordinates
+        if not names.turned or names.turned[0].strength != "lens.axis_ratio":
+            return []
+        turned, along = parameters.clone(), parameters.clone()
+        # an eighth of a turn on the sky is a quarter of one for the ellipticity
+        turned[:, 0], turned[:, 1] = parameters[:, 1], -parameters[:, 0]
+        along[:, 0], along[:, 1] = _NEARLY_ROUND, 0.0
+        if "lens.multipole_4" in names.plain:
+            place = names.index("lens.multipole_4")
+            along[:, place] = parameters[:, place].abs()
+        return [turned, along]
+
     def _collect(self, data: Tensor, parts: list[Solution]) -> SmoothFits:
         if not parts:
             empty = np.zeros(0, np.float32)
@@ -176,14 +227,13 @@ class SmoothFitter:
 
     def _begin(self, data: Tensor, sky: Tensor, start: Tensor) -> Solution:
         """Descend on the image's coarse version: quick, and near enough to the minimum."""
-        scene = self._rough
-        problem = self._problem(scene, scene, _binned(data, self._binning), sky)
+        problem = self._problem(self._rough, self._rough, _binned(data, self._binning), sky)
         steps, tolerance = _STAGES[0]
         return minimize(problem, start, max_steps=steps, tolerance=tolerance, damping=1.0)
 
     def _finish(self, data: Tensor, sky: Tensor, start: Tensor) -> Solution:
-        for slopes, (steps, tolerance) in zip((self._coarse, self.scene), _STAGES[1:], strict=True):
-            problem = self._problem(self.scene, slopes, data, sky)
+        for slopes, (steps, tolerance) in zip((self._coarse, self.model), _STAGES[1:], strict=True):
+            problem = self._problem(self.model, slopes, data, sky)
             solution = minimize(problem, start, max_steps=steps, tolerance=tolerance)
             start = solution.parameters
         return solution
@@ -194,71 +244,20 @@ class SmoothFitter:
         limit = size + _SUSPICIOUS * math.sqrt(2 * size)
         return (misfit.sum(1) > limit).bool()
 
-    def _problem(self, scene: Scene, slopes: Scene, data: Tensor, sky: Tensor) -> Problem:
+    def _problem(
+        self, model: SmoothModel, slopes: SmoothModel, data: Tensor, sky: Tensor
+    ) -> Problem:
         def weight(prediction: Tensor, which: Tensor) -> Tensor:
-            return 1 / (_variance(scene, prediction, self._exposure) * sky[which]).sqrt()
+            return 1 / (_variance(model.scene, prediction, self._exposure) * sky[which]).sqrt()
 
         return Problem(
             data=data,
-            model=lambda parameters: self._render(scene, parameters),
-            slopes=lambda parameters: self._slopes(slopes, parameters),
+            model=model.images,
+            slopes=slopes.slopes,
             weight=weight,
             low=self.coordinates.low,
             high=self.coordinates.high,
         )
-
-    def render(self, values: dict[str, Tensor]) -> Tensor:
-        """Render smooth lenses.
-
-        Parameters
-        ----------
-        values : dict of str to Tensor, each of shape (B,)
-            From the coordinates.
-
-        Returns
-        -------
-        Tensor, shape (B, C, H, W), electrons / s
-            Without noise, at the scene's sampling.
-        """
-        return self._render_values(self.scene, values)
-
-    def slopes(self, parameters: Tensor) -> Tensor:
-        """Differentiate images in their parameters.
-
-        Parameters
-        ----------
-        parameters : Tensor, shape (B, K)
-            Standardized coordinates.
-
-        Returns
-        -------
-        Tensor, shape (B, K, C, H, W)
-            At the scene's sampling.
-        """
-        return self._slopes(self.scene, parameters)
-
-    def _render(self, scene: Scene, parameters: Tensor) -> Tensor:
-        return self._render_values(scene, self.coordinates.decode(parameters))
-
-    @staticmethod
-    def _render_values(scene: Scene, values: dict[str, Tensor]) -> Tensor:
-        count = len(next(iter(values.values())))
-        step = max(1, _SAMPLES_AT_ONCE // scene.grid.num_samples**2)
-        parts = [
-            scene.render_values({name: v[first : first + step] for name, v in values.items()})
-            for first in range(0, count, step)
-        ]
-        if not parts:
-            return torch.zeros(0, len(scene.channels), scene.num_pixels, scene.num_pixels)
-        return torch.cat(parts)
-
-    def _slopes(self, scene: Scene, parameters: Tensor) -> Tensor:
-        count, num = parameters.shape
-        moved = parameters[:, None] + _DIFFERENCE * torch.eye(num)
-        points = torch.cat([parameters[:, None], moved], dim=1).flatten(0, 1)
-        images = self._render(scene, points)
-        grouped = images.reshape(count, num + 1, *images.shape[1:])
-        return (grouped[:, 1:] - grouped[:, :1]) / _DIFFERENCE
 
     def _sky_factor(self, data: Tensor) -> Tensor:
         """Noise of each image in units of the scene's middle, read off the border; variances."""
@@ -293,7 +292,7 @@ class SmoothFitter:
         fluxes = [name for name in names.positive if name in ("source.flux", "source.amplitude")]
         if fluxes:
             place = names.index(fluxes[0])
-            image = self._render(self._rough, start.clamp(names.low, names.high))
+            image = self._rough.images(start.clamp(names.low, names.high))
             rough = _binned(data, self._binning)
             ratio = (rough * image).flatten(1).sum(1) / (image**2).flatten(1).sum(1)
             start[:, place] += torch.log(ratio.clamp(min=1e-3)) / names.width[place]
@@ -302,7 +301,7 @@ class SmoothFitter:
     def _light_radius(self, data: Tensor) -> Tensor:
         """Mean distance of the light from the middle, arcsec; shape (B,)."""
         light = torch.where(data > _LIGHT * self._sky_variance**0.5, data, 0.0).sum(1)
-        x, y = self._coarse.grid.coordinates()
+        x, y = self._coarse.scene.grid.coordinates()
         distance = torch.sqrt(x**2 + y**2)
         total = light.flatten(1).sum(1).clamp(min=1e-12)
         return ((light * distance).flatten(1).sum(1) / total).clamp(min=0.1)

@@ -59,8 +59,8 @@ STRENGTHS = (2e-3, 5e-3, 1.25e-2)
 _AT_ONCE = 8
 #: Places that are computed at a time: temporaries of large images would not fit into caches.
 _PLACES_AT_ONCE = 16
-#: Step of the source's position, in samples.
-_STEP = 0.1
+#: Step of the source's position, in samples: a cuspy source bends within a tenth of one.
+_STEP = 0.01
 #: Share of a template's square that may be rounding.
 _ROUNDING = 1e-9
 
@@ -92,6 +92,19 @@ class SubhaloMaps:
         each = self.evidence.double().flatten(2).sum(2)
         log_mean = torch.logsumexp(each, dim=1) - torch.log(torch.tensor(each.shape[1]))
         return log_mean.float()
+
+    def put(self, chosen: Tensor, others: SubhaloMaps) -> None:
+        """Replace the maps of some of the images.
+
+        Parameters
+        ----------
+        chosen : Tensor of int64, shape (N,)
+            Which.
+        others : SubhaloMaps
+            Of these N.
+        """
+        for name in ("residuals", "significance", "sensitivity", "evidence"):
+            getattr(self, name)[chosen] = getattr(others, name)
 
 
 class _Linear(NamedTuple):
@@ -233,7 +246,7 @@ class SubhaloSearch:
     def _linearize(self, images: Tensor, fits: SmoothFits, chosen: slice) -> _Linear:
         parameters, scale = fits.parameters[chosen], fits.scale[chosen].double()
         residuals = (images.double() - fits.images[chosen].double()) * scale
-        slopes = self.fitter.slopes(parameters).double() * scale[:, None]  # (B, K, C, H, W)
+        slopes = self.fitter.model.slopes(parameters).double() * scale[:, None]  # (B, K, C, H, W)
         flat = slopes.flatten(2)
         curvature = flat @ flat.transpose(1, 2) + torch.eye(flat.shape[1], dtype=torch.float64)
         triangle = torch.linalg.cholesky(curvature)
