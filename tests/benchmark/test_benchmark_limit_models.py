@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 import small_scenes
-from darkarcs.benchmark.limit_models import _place
+from darkarcs.benchmark.limit_models import EVIDENCE, _place, place_models
 from darkarcs.evaluation.predictions import Predictions
+from darkarcs.evaluation.roc import auc
+from darkarcs.fitting import SmoothFit, residual_images
+from darkarcs.limits import LimitRequest
 from darkarcs.limits.variants import make_variants
+from darkarcs.simulation import SimulationRequest, simulate
+from suite_examples import write_model
 
 
 def test_three_classes_become_two(tmp_path: Path) -> None:
@@ -34,3 +39,26 @@ def test_three_classes_become_two(tmp_path: Path) -> None:
     assert point.pooled.value == pytest.approx(8.5 / 9)
     assert (point.class_name, point.fraction, point.num) == ("cdm", 0.01, 6)
     assert "mine (limit: small)" in log.read_text()
+
+
+def test_beside_a_model_of_fits_stands_what_fits_tell_without_it(tmp_path: Path) -> None:
+    scene = small_scenes.scene().with_classes(["no_sub", "cdm"])
+    fit = SmoothFit.of(scene)
+    options = {"channels": fit.num_channels, "smooth_fit": fit.model_dump(mode="json")}
+    folders = {
+        name: write_model(tmp_path / name, ("no_sub", "cdm"), seed=seed, **options)
+        for seed, name in enumerate(("one", "two"))
+    }
+    folders["plain"] = write_model(tmp_path / "plain")
+    request = LimitRequest(classes=("cdm",), fractions=(0.05,), num=6)
+    points = place_models(scene, request, folders)
+    assert [point.model for point in points] == ["one", EVIDENCE, "two", "plain"]
+    variant = make_variants(scene, request.classes, request.fractions)[0]
+    images = simulate(
+        SimulationRequest(scene=variant.scene, seed=0, num=12, part="test", paired=True)
+    )
+    evidence = residual_images(images, fit).metadata["fit.log_evidence"].astype(np.float64)
+    has_subhalos = images.label_names == "cdm"
+    assert points[1].pooled.value == pytest.approx(auc(evidence, has_subhalos))
+    assert points[1].paired == np.mean(evidence[has_subhalos] > evidence[~has_subhalos])
+    assert points[1].model_hash == fit.identity

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from darkarcs.data import LensImages
 from darkarcs.errors import DataError
 from darkarcs.evaluation.evaluate import evaluate_predictions
 from darkarcs.evaluation.predictions import Predictions
 from darkarcs.evaluation.provenance import command_line, git_commit, package_version
+from darkarcs.fitting import fit_of
 from darkarcs.inference import Predictor
 from darkarcs.inference.filing import log_evaluation
 from darkarcs.limits import LimitRequest, LimitResult
@@ -20,6 +23,9 @@ from darkarcs.limits.results import AreaRecord, ModelPoint
 from darkarcs.limits.variants import Variant, make_variants
 from darkarcs.scenes import Scene
 from darkarcs.simulation import SimulationRequest, simulate
+
+#: What the evidence for subhalos is called that fits give without a network.
+EVIDENCE = "evidence of the fits"
 
 
 def place_models(
@@ -49,7 +55,7 @@ def place_models(
     -------
     tuple of ModelPoint
         For each class and fraction of the request, all models; each says by which command it was
-        placed.
+        placed. Beside a model that looks at fits stands what these tell without it, `EVIDENCE`.
     """
     predictors = {name: Predictor(folder, device) for name, folder in folders.items()}
     points = []
@@ -61,10 +67,15 @@ def place_models(
             part=request.part,
             paired=True,
         )
-        images = simulate(wanted)
+        images, told = simulate(wanted), set()
         for name, predictor in predictors.items():
-            predictions = predictor.predict(images, request.part, progress=True)
+            taken = predictor.as_taken(images)
+            predictions = predictor.predict(taken, request.part, progress=True)
             points.append(_place(name, variant, predictions, test_log))
+            evidence = _evidence(taken, predictions)
+            if evidence is not None and evidence.model_hash not in told:
+                told.add(evidence.model_hash)
+                points.append(_place(EVIDENCE, variant, evidence, test_log))
     made = {
         "command": command_line(),
         "version": package_version(),
@@ -121,6 +132,23 @@ def _place(
         num=len(predictions),
         pooled=AreaRecord(value=evaluation["auc"]["macro"], interval=(low, high)),
         paired=float(((higher > 0) + 0.5 * (higher == 0)).mean()),
+    )
+
+
+def _evidence(taken: LensImages, predictions: Predictions) -> Predictions | None:
+    """What fits tell of the same images by themselves."""
+    fit, log_evidence = fit_of(taken), taken.metadata.get("fit.log_evidence")
+    if fit is None or log_evidence is None:
+        return None
+    control = predictions.class_names.index("no_sub")
+    logits = np.stack([np.zeros(len(taken)), log_evidence.astype(np.float64)], axis=1)
+    assert predictions.labels is not None
+    return replace(
+        predictions,
+        labels=(predictions.labels != control).astype(np.int64),
+        logits=logits,
+        class_names=("no_sub", "sub"),
+        model_hash=fit.identity,
     )
 
 
