@@ -204,10 +204,12 @@ def _describe_fit(description: ModelDescription) -> str:
         return ""
     scene = description.smooth_fit["scene"]
     side, scale = scene["num_pixels"], scene["instrument"]["pixel_scale"]
+    searched = description.smooth_fit["version"] > 1
+    maps = ", and at maps of where subhalos could be" if searched else ""
     return (
         f"It fits a smooth lens of scene `{scene['name']}` to each image and looks at what the fit "
-        f"leaves, so it takes {side} x {side} pixels of {scale:g} arcsec in electrons / s, sky "
-        "subtracted, blurred and noisy as that scene's instrument makes them, or residuals of "
+        f"leaves{maps}, so it takes {side} x {side} pixels of {scale:g} arcsec in electrons / s, "
+        "sky subtracted, blurred and noisy as that scene's instrument makes them, or residuals of "
         "`darkarcs fit`. Sources that are not a Sersic profile leave residuals of their own, and "
         "it takes them for substructure.\n\nOf the residuals: "
     )
