@@ -49,7 +49,7 @@ from darkarcs.kernels import run_in_parts
 from darkarcs.lensing import pseudo_jaffe
 from darkarcs.scenes.rendering import light, trace
 
-#: Distance of neighbouring places, about; in fair Euclid scenes half of it tells no more.
+#: Distance of neighbouring places, about: less than the subhalo that is searched is wide.
 SPACING_ARCSEC = 0.4
 #: The subhalo that is searched: an isothermal sphere with a core and a cut-off.
 CORE_ARCSEC, TRUNCATION_ARCSEC = 0.05, 0.6
