@@ -212,6 +212,12 @@ def _fitter(fit: str) -> SmoothFitter:
     return SmoothFitter(SmoothFit.model_validate_json(fit).scene)
 
 
+@lru_cache(maxsize=1)
+def _search(fitter: SmoothFitter) -> SubhaloSearch:
+    """Deflections at all places are computed once; only the last are kept, for they are large."""
+    return SubhaloSearch(fitter)
+
+
 def _check(lenses: LensImages, fit: SmoothFit) -> None:
     source = lenses.manifest.get("source", "images")
     if fit_of(lenses) is not None:
@@ -262,7 +268,7 @@ def _fitted(
 
 def _searched(fitter: SmoothFitter, data: torch.Tensor, fits: SmoothFits) -> SubhaloMaps:
     """Search subhalos, and where there seem to be some, look for a better smooth lens first."""
-    search = SubhaloSearch(fitter)
+    search = _search(fitter)
     maps = search.search(data, fits)
     doubtful = torch.nonzero(maps.log_evidence > _DOUBT)[:, 0]
     if len(doubtful):

@@ -10,6 +10,7 @@ result depends on that image alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -126,16 +127,7 @@ class SmoothFitter:
         if not bool(torch.isfinite(images).all()):
             raise DataError("images hold pixels that are not finite, and cannot be fitted")
         data = images.float()
-        parts: list[tuple[int, Solution]] = []
-
-        def fit_part(first: int, last: int) -> None:
-            for start in range(first, last, _AT_ONCE):
-                end = min(start + _AT_ONCE, last)
-                parts.append((start, self._fit(data[start:end])))
-
-        with torch.no_grad():
-            run_in_parts(fit_part, len(data))
-            return self._collect(data, [part for _, part in sorted(parts, key=lambda p: p[0])])
+        return self._in_parts(data, lambda chosen: self._fit(data[chosen]))
 
     def refit(self, images: Tensor, fits: SmoothFits) -> SmoothFits:
         """Look for better fits in the neighbourhood where they are most often missed.
@@ -156,17 +148,21 @@ class SmoothFitter:
         SmoothFits
             None of them is worse.
         """
+        data = images.float()
+        return self._in_parts(
+            data, lambda chosen: self._refit(data[chosen], fits.parameters[chosen])
+        )
+
+    def _in_parts(self, data: Tensor, solve: Callable[[slice], Solution]) -> SmoothFits:
         parts: list[tuple[int, Solution]] = []
 
         def fit_part(first: int, last: int) -> None:
             for start in range(first, last, _AT_ONCE):
-                chosen = slice(start, min(start + _AT_ONCE, last))
-                parts.append((start, self._refit(images[chosen].float(), fits.parameters[chosen])))
+                parts.append((start, solve(slice(start, min(start + _AT_ONCE, last)))))
 
         with torch.no_grad():
-            run_in_parts(fit_part, len(images))
-            ordered = [part for _, part in sorted(parts, key=lambda p: p[0])]
-            return self._collect(images.float(), ordered)
+            run_in_parts(fit_part, len(data))
+            return self._collect(data, [part for _, part in sorted(parts, key=lambda p: p[0])])
 
     def _refit(self, data: Tensor, parameters: Tensor) -> Solution:
         sky = self._sky_factor(data)
