@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,7 +156,9 @@ class Contender:
         """Forget the set before."""
         self.parts, self.notes, self.problem, self.overlap = [], [], "", 0
 
-    def predict(self, piece: Piece, images: LensImages, cache: Path) -> None:
+    def predict(
+        self, piece: Piece, images: LensImages, cache: Path, fitted: dict[str, LensImages]
+    ) -> None:
         """Predict a piece, or read what was predicted of it before.
 
         Parameters
@@ -166,6 +169,8 @@ class Contender:
             Its images.
         cache : pathlib.Path
             Folder where predictions are kept, by model and set.
+        fitted : dict of str to LensImages
+            What fits leave of this piece, for all models that look at the same ones; filled here.
         """
         if self.problem:
             return
@@ -182,12 +187,21 @@ class Contender:
             self.parts.append(known)
             return
         try:
-            predicted = self._predict(images)
+            predicted = self._predict(self._taken(images, fitted))
         except DarkarcsError as error:
             self.problem = f"cannot read: {error}"
             return
         write_predictions(predicted, file)
         self.parts.append(predicted)
+
+    def _taken(self, images: LensImages, fitted: dict[str, LensImages]) -> LensImages:
+        fit = self.predictor.folder.description.smooth_fit
+        if fit is None:
+            return images
+        key = json.dumps(fit, sort_keys=True)
+        if key not in fitted:
+            fitted[key] = self.predictor.as_taken(images)
+        return fitted[key]
 
     def _predict(self, images: LensImages) -> Predictions:
         try:

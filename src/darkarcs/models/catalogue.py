@@ -27,6 +27,8 @@ class ModelSpec:
         random weights.
     image_size : int, pixels
         Side of the images that it is meant for.
+    in_channels : int
+        Channels of the images that it is meant for.
     pretrained : str or None
         Hub repository of published weights, for ``pretrained="default"``.
     licence, source : str or None
@@ -40,6 +42,7 @@ class ModelSpec:
     description: str
     build: Build
     image_size: int = 64
+    in_channels: int = 1
     pretrained: str | None = None
     licence: str | None = None
     source: str | None = None
@@ -48,9 +51,11 @@ class ModelSpec:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters for two classes of one-channel images; builds no weights."""
+        """Number of parameters for two classes of images as it is meant for; builds no weights."""
         with torch.device("meta"):
-            model = self.build(num_classes=2, in_channels=1, image_size=self.image_size)
+            model = self.build(
+                num_classes=2, in_channels=self.in_channels, image_size=self.image_size
+            )
         return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -63,6 +68,7 @@ def register_model(
     family: str,
     description: str,
     image_size: int = 64,
+    in_channels: int = 1,
     pretrained: str | None = None,
     licence: str | None = None,
     source: str | None = None,
@@ -79,6 +85,8 @@ def register_model(
     name, family, description : str
         See `ModelSpec`.
     image_size : int, pixels
+        See `ModelSpec`.
+    in_channels : int
         See `ModelSpec`.
     pretrained, licence, source : str, optional
         See `ModelSpec`.
@@ -98,7 +106,17 @@ def register_model(
 
     def decorator(build: Build) -> ModelSpec:
         spec = ModelSpec(
-            name, family, description, build, image_size, pretrained, licence, source, mean, std
+            name,
+            family,
+            description,
+            build,
+            image_size,
+            in_channels,
+            pretrained,
+            licence,
+            source,
+            mean,
+            std,
         )
         return MODELS.register(name)(spec)
 

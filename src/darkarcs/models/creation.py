@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from darkarcs.errors import ModelError
-from darkarcs.models import compact_transformers, d4_cnn, resnet, transformer_variants
+from darkarcs.models import compact_transformers, d4_cnn, fit_evidence, resnet, transformer_variants
 from darkarcs.models.catalogue import ModelSpec, find_model, register_model
 from darkarcs.models.huggingface import HUGGINGFACE_PREFIX, create_huggingface_model
 from darkarcs.models.interface import ImageClassifier
@@ -14,7 +14,7 @@ from darkarcs.models.vision_transformer import VisionTransformer, build_transfor
 from darkarcs.models.weight_adaptation import architecture_of
 
 # the modules whose import fills the registry
-REGISTERING = (compact_transformers, d4_cnn, resnet, transformer_variants)
+REGISTERING = (compact_transformers, d4_cnn, fit_evidence, resnet, transformer_variants)
 
 
 @register_model(
