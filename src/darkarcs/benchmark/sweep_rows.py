@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import t as student
 
 from darkarcs.evaluation.files import write_new
+from darkarcs.evaluation.intervals import mean_interval
 from darkarcs.evaluation.provenance import (
     command_line,
     describe_machine,
@@ -160,7 +160,7 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     if len(mine) > 1
                     else None,
                     "difference": float(np.mean(differences)) if differences else None,
-                    "difference_interval": _interval(differences),
+                    "difference_interval": mean_interval(differences),
                     "throughput": float(
                         np.median([row["images_seen"] / row["wall_time"] for row in mine])
                     ),
@@ -176,13 +176,4 @@ def _erasing_gain(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if not erased:
         return {}
     gains = [row["auc_erasing"] - row["auc"] for row in erased]
-    return {"erasing_gain": float(np.mean(gains)), "erasing_gain_interval": _interval(gains)}
-
-
-def _interval(differences: list[float]) -> list[float] | None:
-    if len(differences) < 2 or not np.any(differences):
-        return None
-    mean = float(np.mean(differences))
-    error = float(np.std(differences, ddof=1)) / np.sqrt(len(differences))
-    half = float(student.ppf(0.975, len(differences) - 1)) * error
-    return [mean - half, mean + half]
+    return {"erasing_gain": float(np.mean(gains)), "erasing_gain_interval": mean_interval(gains)}

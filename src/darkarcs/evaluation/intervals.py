@@ -259,3 +259,32 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interva
     half = z / scale * float(np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)))
     low = 0.0 if successes == 0 else centre - half  # exact where rounding would leave 1e-17
     return low, 1.0 if successes == trials else centre + half
+
+
+def mean_interval(differences: Sequence[float], level: float = 0.95) -> list[float] | None:
+    """Bound the mean of a few differences, one a seed, by Student's distribution.
+
+    Parameters
+    ----------
+    differences : sequence of float
+        Of runs that share all but what is compared.
+    level : float, default 0.95
+        Coverage.
+
+    Returns
+    -------
+    list of float or None
+        Two bounds; None for fewer than two differences, or where all are zero.
+
+    Examples
+    --------
+    >>> low, high = mean_interval([0.1, 0.2, 0.3])
+    >>> round(low, 3), round(high, 3)
+    (-0.048, 0.448)
+    """
+    if len(differences) < 2 or not np.any(differences):
+        return None
+    mean = float(np.mean(differences))
+    error = float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
+    half = float(student.ppf((1 + level) / 2, len(differences) - 1)) * error
+    return [mean - half, mean + half]

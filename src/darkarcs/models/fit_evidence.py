@@ -8,8 +8,8 @@ strength s over the image, the model is the mixture
 
 with a weight and a factor for each strength, and logits that are linear in asinh E: how often each
 strength occurs, and how far linear theory is to be trusted. A smooth lens whose fit ended in a side
-minimum can have an evidence of hundreds: as odds it would be certain, in asinh it is not. Nothing in
-the model knows where on the image a subhalo is, or what a lens looks like.
+minimum can have an evidence of hundreds: as odds it would be certain, in asinh it is not. Nothing
+in the model knows where on the image a subhalo is, or what a lens looks like.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from darkarcs.report.cost_cells import inference_cells, limit_model_cells
 from darkarcs.report.detection_cells import detection_cells, limit_cells, sensitivity_cells
 from darkarcs.report.familiarity_cells import familiarity_cells
 from darkarcs.report.markdown import markdown_table as markdown_table
+from darkarcs.report.robustness_cells import robustness_cells
 
 _MARKER = re.compile(
     r"(?P<open><!-- measured:(?P<kind>[\w-]+) (?P<file>[\w./-]+) -->)\n"
@@ -233,7 +234,8 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "limit": limit_table,
     "limit-models": lambda content: markdown_table(*limit_model_cells(content)),
     "inference": lambda content: markdown_table(*inference_cells(content)),
+    "robustness": lambda content: markdown_table(*robustness_cells(content)),
     "shortcut": shortcut_table,
 }
-#: Kinds whose tables are made from a folder of files, ``results/leaderboard/SUITE/MODEL.json``.
-OF_FOLDERS = {"leaderboard", "shortcut"}
+#: Kinds whose tables are made from a folder of files, as ``results/leaderboard/SUITE/MODEL.json``.
+OF_FOLDERS = {"leaderboard", "robustness", "shortcut"}
