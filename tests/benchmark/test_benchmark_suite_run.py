@@ -13,10 +13,14 @@ from darkarcs.benchmark import suite_sets
 from darkarcs.benchmark.suite import Suite
 from darkarcs.benchmark.suite_results import SuiteResult
 from darkarcs.benchmark.suite_run import run_suite
+from darkarcs.data import LensImages
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.evaluation.roc import auc
+from darkarcs.fitting import SmoothFit
 from darkarcs.inference import Predictor
-from darkarcs.model_folder import short_identities
+from darkarcs.inference import predictor as predictor_module
+from darkarcs.inference.intake import take_images
+from darkarcs.model_folder import ModelDescription, short_identities
 from darkarcs.simulation import simulate
 from suite_examples import small_suite, write_model
 
@@ -273,3 +277,29 @@ def test_numbers_that_are_not_finite_are_refused(
     values["scores"][0]["auc"] = float(np.nan)
     with pytest.raises(ValueError, match="finite"):
         SuiteResult.model_validate(values)
+
+
+def test_models_of_the_same_fits_share_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = small_suite(tmp_path)
+    suite = suite.model_copy(update={"sets": {"many": suite.sets["many"]}})
+    fit = SmoothFit.of(suite.sets["many"].request.scene)
+    options = {"channels": fit.num_channels, "smooth_fit": fit.model_dump(mode="json")}
+    models = [
+        write_model(tmp_path / name, ("no_sub", "cdm"), seed=seed, **options)
+        for seed, name in enumerate(("one", "two"))
+    ]
+    fitted: list[int] = []
+
+    def counted(images: LensImages, description: ModelDescription) -> LensImages:
+        taken = take_images(images, description)
+        if taken is not images:
+            fitted.append(len(images))
+        return taken
+
+    monkeypatch.setattr(predictor_module, "take_images", counted)
+    result = run_suite(suite, models, tmp_path / "out", num=6)
+    assert fitted == [6]
+    apart = run_suite(suite, models[1:], tmp_path / "apart", num=6)
+    assert result.scores[1].auc == apart.scores[0].auc

@@ -80,7 +80,8 @@ def test_what_is_written_tells_the_same(model: Path, lenses: LensImages, tmp_pat
     path = tmp_path / "lenses.h5"
     save(lenses, path)
     report = measure(model, str(path), tmp_path / "out", num_bootstrap=20, results=tmp_path / "r")
-    assert report == json.loads((tmp_path / "r" / "measures.json").read_text(encoding="utf-8"))
+    kept = tmp_path / "r" / "measurements" / "measures.json"
+    assert report == json.loads(kept.read_text(encoding="utf-8"))
     assert report["n"] == 24
     figures = report["numbers"]["substructure.fraction"]
     assert (figures["n"], figures["num_unknown"]) == (12, 12)

@@ -96,3 +96,24 @@ def test_missing_file_and_unknown_kind(tmp_path: Path) -> None:
     page.write_text("<!-- measured:sweep it.json -->\n", encoding="utf-8")
     with pytest.raises(DataError, match="has no <!-- /measured -->"):
         refresh_measured(page, tmp_path / "results")
+
+
+def test_robustness_is_averaged_over_the_files_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "draws"
+    folder.mkdir(parents=True)
+    for draw, gain in enumerate((0.01, 0.02, 0.03)):
+        areas = {"as is": (0.9, 0.9 + gain), "noise x2": (0.7, 0.8 + gain)}
+        conditions = {
+            name: {"plain": {"auc": first}, "random": {"auc": second}}
+            for name, (first, second) in areas.items()
+        }
+        content = {"conditions": conditions, "command": f"darkarcs bench robustness {draw}"}
+        (folder / f"draw-{draw}.json").write_text(json.dumps(content), encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- measured:robustness draws -->\n<!-- /measured -->\n", "utf-8")
+    assert refresh_measured(page, tmp_path / "results")
+    text = page.read_text(encoding="utf-8")
+    # Student's quantile of two degrees of freedom, 4.303, times .01 over the root of three
+    assert "| as is | 0.900 | 0.920 | +0.020 [-0.005, +0.045] |" in text
+    assert "| noise x2 | 0.700 (-0.200) | 0.820 (-0.100) | +0.120 [+0.095, +0.145] |" in text
+    assert "written by `darkarcs bench robustness 0`, then" in text

@@ -21,7 +21,7 @@ def measure(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
     figure: Annotated[bool, typer.Option(help="Draw figures where the truth is known.")] = True,
     results: Annotated[
-        Path | None, typer.Option(help="Folder that keeps the report as a result file.")
+        Path | None, typer.Option(help="Folder of result files; writes measurements/NAME.json.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the result file.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "cpu",

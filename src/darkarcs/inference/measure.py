@@ -29,6 +29,8 @@ from darkarcs.inference.measuring import Measurer
 from darkarcs.model_folder import ModelDescription, TestTimeAugmentation, short_identities
 
 TABLE, MAPS, REPORT = "measurements.csv", "maps.npz", "measurement.json"
+#: Folder of reports within the folder of results.
+KEPT = "measurements"
 
 
 def measure(
@@ -69,7 +71,7 @@ def measure(
     num_bootstrap : int, default 1000
         Resamples of the intervals of the figures.
     results : pathlib.Path, optional
-        Folder that keeps a copy of the report as a result file.
+        Folder of results, which keeps a copy of the report as ``measurements/NAME.json``.
     name : str, optional
         Of the result file; the model's by default.
     test_log : pathlib.Path, optional
@@ -95,8 +97,9 @@ def measure(
     out = require_new(Path(out))
     measurer = Measurer(model, device)
     described = measurer.predictor.folder.description
-    if results is not None and (results / f"{name or described.name}.json").exists():
-        raise OutputExistsError(results / f"{name or described.name}.json")
+    kept = None if results is None else results / KEPT / f"{name or described.name}.json"
+    if kept is not None and kept.exists():
+        raise OutputExistsError(kept)
     images = data.open(data_uri, skip_bad=skip_bad)
     chosen = select_split(images, described, split)
     measured, maps = measurer.measure(chosen, split, test_time_augmentation, progress)
@@ -132,9 +135,9 @@ def measure(
         seen = {"data_hash": chosen.content_hash, "split": split, "n": len(chosen)}
         who = {"model": name or described.name, "model_hash": measured.model_hash}
         append_test_log(test_log, {**who, **seen, "auc_macro": "nan"})
-    if results is not None:
-        results.mkdir(parents=True, exist_ok=True)
-        write_new(results / f"{name or described.name}.json", text.encode())
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_new(kept, text.encode())
     return report
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from darkarcs.errors import DataError
+from darkarcs.evaluation.measurement_cells import map_cells, number_cells
 from darkarcs.report.benchmark_table import leaderboard_table, shortcut_table
 from darkarcs.report.cost_cells import inference_cells, limit_model_cells
 from darkarcs.report.detection_cells import detection_cells, limit_cells, sensitivity_cells
@@ -215,7 +216,7 @@ def _origin(content: dict[str, Any], file: Path, results: Path) -> str:
     name = file.relative_to(results.parent).as_posix()
     # models that were put beside measured limits have commands of their own
     models = [one for one in content.get("models", ()) if isinstance(one, dict)]
-    made = (one.get("command") for one in (content, *models))
+    made = (one.get("command") for one in (content, *models, *content.get("entries", ())))
     commands = dict.fromkeys(str(command) for command in made if command)
     told = ", then ".join(f"`{command}`" for command in commands)
     return f"From `{name}`" + (f", written by {told}." if told else ".")
@@ -233,6 +234,8 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "leaderboard": leaderboard_table,
     "limit": limit_table,
     "limit-models": lambda content: markdown_table(*limit_model_cells(content)),
+    "measurement": lambda content: markdown_table(*number_cells(content)),
+    "measurement-map": lambda content: markdown_table(*map_cells(content)),
     "inference": lambda content: markdown_table(*inference_cells(content)),
     "robustness": lambda content: markdown_table(*robustness_cells(content)),
     "shortcut": shortcut_table,

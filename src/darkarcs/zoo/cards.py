@@ -10,9 +10,9 @@ import yaml
 
 from darkarcs.data import FittedPreprocessing
 from darkarcs.errors import ModelError
-from darkarcs.evaluation.results import Result, read_result
-from darkarcs.evaluation.tables import format_with_interval
+from darkarcs.measurement import has_measurement, read_measurement
 from darkarcs.model_folder import ModelDescription, hash_model_folder, read_description
+from darkarcs.zoo.card_results import read_measured, results_section
 from darkarcs.zoo.catalogue import (
     CARD_FILE,
     MODEL_FILE,
@@ -62,7 +62,7 @@ def write_card(model_folder: Path, results: Sequence[Path], *, name: str | None 
     model_folder : pathlib.Path
         The folder that is released.
     results : sequence of pathlib.Path
-        Result files of evaluations of this very folder; may be empty.
+        Result files of ``evaluate`` and ``measure`` with this very folder; may be empty.
     name : str, optional
         Name of the release; by default the one in the earlier card, else in ``model.json``.
 
@@ -82,16 +82,15 @@ def write_card(model_folder: Path, results: Sequence[Path], *, name: str | None 
     if name is None:
         name = str(read_front_matter(card)["name"]) if card.is_file() else description.name
     model_hash = hash_model_folder(folder)
-    measured = [read_result(path) for path in results]
+    measured = [read_measured(path) for path in results]
     for path, result in zip(results, measured, strict=True):
-        found = result.model_hash or str(result.evaluation.get("model_hash", ""))
-        if found != model_hash:
+        if result.model_hash != model_hash:
             raise ModelError(
-                f"{path}: was measured on another model ({found[:12] or 'unknown'}, not"
+                f"{path}: was measured on another model ({result.model_hash[:12] or 'unknown'}, not"
                 f" {model_hash[:12]}): evaluate {folder} itself"
             )
     text = _front_matter(folder, name, description) + "\n" + _body(folder, name, description)
-    text = text.replace("<!-- results -->", _results_section(measured))
+    text = text.replace("<!-- results -->", results_section(measured))
     card.write_text(text, encoding="utf-8")
     return card
 
@@ -167,14 +166,12 @@ def _body(folder: Path, name: str, description: ModelDescription) -> str:
 
 Tells {" from ".join(description.class_names)} in an image of a strong gravitational lens:
 `{description.architecture.name}`, {parameters:,} parameters, stored as \
-{stored_type(folder / WEIGHTS_FILE)} ({size:.1f} MiB).
+{stored_type(folder / WEIGHTS_FILE)} ({size:.1f} MiB).{_describe_measuring(folder)}
 
 ## Use
 
 ```shell
-darkarcs classify {name} image.jpg --json
-darkarcs evaluate {name} DATA --out evaluation
-darkarcs zoo card {name}
+{_use(folder, name)}
 ```
 
 ## Input
@@ -196,6 +193,30 @@ darkarcs zoo card {name}
 
 {LICENSE}. The images it was trained on keep their own licence.
 """
+
+
+def _describe_measuring(folder: Path) -> str:
+    """Say what a model with a measuring head measures."""
+    if not has_measurement(folder):
+        return ""
+    described = read_measurement(folder).description
+    names = ", ".join(f"`{target.name}`" for target in described.targets)
+    found = f"\n\nIt measures {names}, with intervals" if names else "\n\nIt"
+    if described.map is not None:
+        link = ", and maps" if names else " maps"
+        found += f"{link} where subhalos of {described.map.min_mass:.0e} solar masses or more sit"
+    return f"{found}."
+
+
+def _use(folder: Path, name: str) -> str:
+    lines = [
+        f"darkarcs classify {name} image.jpg --json",
+        f"darkarcs evaluate {name} DATA --out evaluation",
+        f"darkarcs zoo card {name}",
+    ]
+    if has_measurement(folder):
+        lines.insert(0, f"darkarcs measure {name} DATA --out measured")
+    return "\n".join(lines)
 
 
 def _describe_fit(description: ModelDescription) -> str:
@@ -262,30 +283,3 @@ def _recipe_name(provenance: dict[str, Any]) -> str | None:
     if isinstance(recipe, dict):
         return str(recipe.get("name"))
     return None if recipe is None else str(recipe)
-
-
-def _results_section(measured: Sequence[Result]) -> str:
-    if not measured:
-        return "Not yet evaluated: nothing is claimed."
-    lines = [
-        "| data | split | images | AUC [95 %] | accuracy | calibration error | selected by |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for result in measured:
-        evaluation = result.evaluation
-        area = evaluation["auc"]
-        calibration = evaluation.get("calibration", {}).get("ece")
-        cells = (
-            result.data,
-            result.split,
-            f"{evaluation['n']:,}",
-            format_with_interval(area["macro"], area["interval"]),
-            f"{evaluation['accuracy']:.4f}",
-            "" if calibration is None else f"{calibration:.4f}",
-            result.selection,
-        )
-        lines.append(f"| {' | '.join(' '.join(cell.split()) for cell in cells)} |")
-    commands = "\n".join(dict.fromkeys(result.command for result in measured))
-    return "\n".join(
-        [*lines, "", "Measured on the stored file, by", "", "```shell", commands, "```"]
-    )
