@@ -13,6 +13,7 @@ from darkarcs.evaluation.measurement_cells import map_cells, number_cells
 from darkarcs.report.benchmark_table import leaderboard_table, shortcut_table
 from darkarcs.report.cost_cells import inference_cells, limit_model_cells
 from darkarcs.report.detection_cells import detection_cells, limit_cells, sensitivity_cells
+from darkarcs.report.evidence_cells import evidence_cells, evidence_model_cells
 from darkarcs.report.familiarity_cells import familiarity_cells
 from darkarcs.report.markdown import markdown_table as markdown_table
 from darkarcs.report.robustness_cells import robustness_cells
@@ -230,6 +231,8 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "detection": lambda content: markdown_table(*limit_cells(content)),
     "detection-rates": lambda content: markdown_table(*detection_cells(content)),
     "sensitivity": lambda content: markdown_table(*sensitivity_cells(content)),
+    "evidence": lambda content: markdown_table(*evidence_cells(content)),
+    "evidence-models": lambda content: markdown_table(*evidence_model_cells(content)),
     "familiarity": lambda content: markdown_table(*familiarity_cells(content)),
     "leaderboard": leaderboard_table,
     "limit": limit_table,
@@ -241,4 +244,4 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "shortcut": shortcut_table,
 }
 #: Kinds whose tables are made from a folder of files, as ``results/leaderboard/SUITE/MODEL.json``.
-OF_FOLDERS = {"leaderboard", "robustness", "shortcut"}
+OF_FOLDERS = {"evidence-models", "leaderboard", "robustness", "shortcut"}
