@@ -16,7 +16,7 @@ from darkarcs.evaluation.evaluate import evaluate_predictions
 from darkarcs.evaluation.predictions import Predictions
 from darkarcs.evaluation.provenance import command_line, git_commit, package_version
 from darkarcs.fitting import fit_of
-from darkarcs.inference import Predictor
+from darkarcs.inference import Predictor, SharedImages
 from darkarcs.inference.filing import log_evaluation
 from darkarcs.limits import LimitRequest, LimitResult
 from darkarcs.limits.results import AreaRecord, ModelPoint
@@ -67,9 +67,9 @@ def place_models(
             part=request.part,
             paired=True,
         )
-        images, told = simulate(wanted), set()
+        shared, told = SharedImages(simulate(wanted)), set()
         for name, predictor in predictors.items():
-            taken = predictor.as_taken(images)
+            taken = shared.taken_by(predictor)
             predictions = predictor.predict(taken, request.part, progress=True)
             points.append(_place(name, variant, predictions, test_log))
             evidence = _evidence(taken, predictions)

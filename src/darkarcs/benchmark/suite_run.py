@@ -15,10 +15,9 @@ from darkarcs.benchmark.suite import Suite, SuiteSet, parameters_hash
 from darkarcs.benchmark.suite_results import ModelRow, Score, SetRow, SuiteResult
 from darkarcs.benchmark.suite_scores import compare_conditions, compare_models, folded, score_set
 from darkarcs.benchmark.suite_sets import Contender, images_hash, pieces
-from darkarcs.data import LensImages
 from darkarcs.errors import ConfigurationError, DarkarcsError, OutputExistsError
 from darkarcs.evaluation import Predictions, join_predictions
-from darkarcs.inference import Predictor
+from darkarcs.inference import Predictor, SharedImages
 from darkarcs.inference.filing import log_evaluation
 from darkarcs.model_folder import TestTimeAugmentation
 
@@ -174,9 +173,9 @@ class _Runner:
                 self._tell(f"{self.suite.name}: {name}", len(images))
                 identities.append(images.metadata["identity"])
                 labels.append(images.labels)
-                fitted: dict[str, LensImages] = {}
+                shared = SharedImages(images)
                 for contender in self.contenders:
-                    contender.predict(piece, images, self.cache, fitted)
+                    contender.predict(piece, shared, self.cache)
                     self._tell(f"{self.suite.name}: {name}, {contender.name}", len(images))
                 if all(contender.problem for contender in self.contenders):
                     break  # nobody will look at the others

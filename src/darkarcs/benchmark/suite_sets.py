@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from darkarcs.data.resampling import border_median
 from darkarcs.data.stretching import brightness
 from darkarcs.errors import DarkarcsError, DataError
 from darkarcs.evaluation import Predictions, read_predictions, write_predictions
-from darkarcs.inference import Predictor
+from darkarcs.inference import Predictor, SharedImages
 from darkarcs.model_folder import TestTimeAugmentation, short_identities
 from darkarcs.scenes import BLOCK
 from darkarcs.simulation import SimulationRequest, simulate
@@ -156,24 +155,21 @@ class Contender:
         """Forget the set before."""
         self.parts, self.notes, self.problem, self.overlap = [], [], "", 0
 
-    def predict(
-        self, piece: Piece, images: LensImages, cache: Path, fitted: dict[str, LensImages]
-    ) -> None:
+    def predict(self, piece: Piece, shared: SharedImages, cache: Path) -> None:
         """Predict a piece, or read what was predicted of it before.
 
         Parameters
         ----------
         piece : Piece
             Which.
-        images : LensImages
-            Its images.
+        shared : SharedImages
+            Its images, for all models.
         cache : pathlib.Path
             Folder where predictions are kept, by model and set.
-        fitted : dict of str to LensImages
-            What fits leave of this piece, for all models that look at the same ones; filled here.
         """
         if self.problem:
             return
+        images = shared.images
         if not self.parts:
             self.notes = notes_on(self.predictor, images)
         folder = self.predictor.folder
@@ -187,23 +183,15 @@ class Contender:
             self.parts.append(known)
             return
         try:
-            predicted = self._predict(self._taken(images, fitted))
+            predicted = self._predict(shared)
         except DarkarcsError as error:
             self.problem = f"cannot read: {error}"
             return
         write_predictions(predicted, file)
         self.parts.append(predicted)
 
-    def _taken(self, images: LensImages, fitted: dict[str, LensImages]) -> LensImages:
-        fit = self.predictor.folder.description.smooth_fit
-        if fit is None:
-            return images
-        key = json.dumps(fit, sort_keys=True)
-        if key not in fitted:
-            fitted[key] = self.predictor.as_taken(images)
-        return fitted[key]
-
-    def _predict(self, images: LensImages) -> Predictions:
+    def _predict(self, shared: SharedImages) -> Predictions:
+        images = shared.taken_by(self.predictor)
         try:
             return self.predictor.predict(images, SPLIT, self.augmentation)
         except DarkarcsError:
