@@ -108,6 +108,8 @@ def test_the_table_on_the_terminal_says_what_to_know(content: dict[str, Any]) ->
     assert "Holm" in text
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 4 + 2 + 1  # all sets, and the one with three classes
+    assert "colour cannot read 4 sets, the first because: images have 1 channels" in text
+    assert not any("channels" in line for line in table)
 
 
 def test_only_results_of_suites_become_pages(content: dict[str, Any], tmp_path: Path) -> None:

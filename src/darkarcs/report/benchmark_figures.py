@@ -70,7 +70,8 @@ def line_figure(name: str, content: Mapping[str, Any], line: str) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set(xlabel=plain(axis["label"], 60), ylabel="AUC, substructure against none")
         _limits(axes, content)
-        axes.legend(loc="upper left", fontsize=8.5)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="upper left", fontsize=8.5)
 
     return draw(name, paint)
 

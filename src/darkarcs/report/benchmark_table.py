@@ -9,6 +9,8 @@ from darkarcs.report.markdown import markdown_table
 
 #: Beside numbers that rest on less than the whole suite.
 SHRUNK = "Sets are smaller than the suite's: a trial, not for the leaderboard."
+#: In place of a number.
+CANNOT_READ = "cannot read"
 #: Where a table will stand.
 NO_ENTRY = "There is no entry yet."
 
@@ -78,7 +80,7 @@ def macro_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def score_cell(score: Mapping[str, Any] | None) -> str:
-    """Write an AUC with its interval, or why there is none.
+    """Write an AUC with its interval, or that there is none; `notes` say why.
 
     Parameters
     ----------
@@ -100,7 +102,7 @@ def score_cell(score: Mapping[str, Any] | None) -> str:
     if score is None:
         return ""
     if score["problem"]:
-        return str(score["problem"])
+        return CANNOT_READ
     return with_interval(score["auc"], score["interval"]) + ("*" if score["notes"] else "")
 
 
@@ -150,6 +152,7 @@ def notes(content: Mapping[str, Any]) -> list[str]:
         for note in score["notes"]:
             told.setdefault((score["model"], note), []).append(score["set"])
     lines += [f"* {model}: {note} ({', '.join(sets)})" for (model, note), sets in told.items()]
+    lines += _unread(content["scores"])
     for row in content["models"]:
         if row["converged"] is False:
             lines.append(f"{row['name']}: had not converged when its training budget ended")
@@ -160,6 +163,20 @@ def notes(content: Mapping[str, Any]) -> list[str]:
             f"{len(different)} of {len(tests)} paired comparisons of two models differ at 5 % after"
             " Holm's correction for all of them; intervals in the table are not corrected"
         )
+    return lines
+
+
+def _unread(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say for each model how many sets it cannot read, and why the first of them."""
+    problems: dict[str, list[str]] = {}
+    for score in scores:
+        if score["problem"]:
+            problems.setdefault(score["model"], []).append(str(score["problem"]))
+    lines = []
+    for model, found in problems.items():
+        reason = found[0].removeprefix(f"{CANNOT_READ}: ")
+        sets = "one set" if len(found) == 1 else f"{len(found)} sets, the first because"
+        lines.append(f"{model} cannot read {sets}: {reason}")
     return lines
 
 
@@ -244,7 +261,7 @@ def _short(score: Mapping[str, Any] | None) -> str:
     if score is None:
         return ""
     if score["auc"] is None:
-        return "cannot read"
+        return CANNOT_READ
     low, high = score["interval"]
     digits = 4 if score["auc"] > 0.99 else 3
     mark = "*" if score["notes"] else ""
