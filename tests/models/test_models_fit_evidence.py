@@ -45,5 +45,7 @@ def test_evidence_of_thousands_stays_finite_with_its_gradient() -> None:
 def test_it_is_meant_for_what_fits_write_and_says_so() -> None:
     fit = SmoothFit.of(load_scene("fair-euclid"))
     assert model_of().in_channels == fit.num_channels
-    with pytest.raises(ModelError, match="darkarcs fit"):
-        create_model("fit_evidence", num_classes=2, in_channels=1)
+    # a band, colours, two bands of version 1, no band, half a band
+    for channels in (1, 3, 4, 5, 8):
+        with pytest.raises(ModelError, match="darkarcs fit"):
+            create_model("fit_evidence", num_classes=2, in_channels=channels)

@@ -117,3 +117,7 @@ def test_robustness_is_averaged_over_the_files_of_a_folder(tmp_path: Path) -> No
     assert "| as is | 0.900 | 0.920 | +0.020 [-0.005, +0.045] |" in text
     assert "| noise x2 | 0.700 (-0.200) | 0.820 (-0.100) | +0.120 [+0.095, +0.145] |" in text
     assert "written by `darkarcs bench robustness 0`, then" in text
+    content["conditions"]["as is"]["third"] = {"auc": 0.5}
+    (folder / "draw-2.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match=r"draws: .* two models, not: plain, random, third"):
+        refresh_measured(page, tmp_path / "results")

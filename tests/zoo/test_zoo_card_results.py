@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from darkarcs.errors import DataError, ModelError
+from darkarcs.evaluation.measurement_cells import map_cells, number_cells
 from darkarcs.zoo import resolve, write_card
 from darkarcs.zoo.card_results import read_measured
+from darkarcs.zoo.catalogue import read_released, verify
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
+FRACTION = "substructure.fraction"
 REPORT = RESULTS / "measurements" / "fair-euclid-measure.json"
 
 
@@ -36,10 +39,31 @@ def test_a_card_tells_what_is_measured_and_how_well(copied: Path) -> None:
 
 def test_measurements_of_another_model_are_refused(copied: Path, tmp_path: Path) -> None:
     report = json.loads(REPORT.read_text(encoding="utf-8"))
-    other = tmp_path / "other.json"
-    other.write_text(json.dumps({**report, "model_hash": "0123+45"}), encoding="utf-8")
-    with pytest.raises(ModelError, match=r"other\.json: was measured on another model \(0123"):
-        write_card(copied, [other])
+    backbone, _, head = report["model_hash"].partition("+")
+    for model_hash in (f"0123+{head}", f"{backbone}+0123", backbone):
+        other = tmp_path / "other.json"
+        other.write_text(json.dumps({**report, "model_hash": model_hash}), encoding="utf-8")
+        with pytest.raises(ModelError, match=r"other\.json: was measured on another model \("):
+            write_card(copied, [other])
+
+
+def test_a_head_that_was_not_released_is_refused(copied: Path) -> None:
+    write_card(copied, [REPORT])
+    verify(read_released(copied))
+    head = copied / "measurement.json"
+    head.write_text(head.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"measurement\.json: is not the file that was released"):
+        verify(read_released(copied))
+
+
+def test_measurements_without_resampling_have_no_brackets() -> None:
+    report = json.loads(REPORT.read_text(encoding="utf-8"))
+    maps = (report["map"][name] for name in ("model", "radial", "gain"))
+    for figures in (*report["numbers"].values(), *maps):
+        for key in [key for key in figures if key.endswith("_interval")]:
+            figures[key] = None
+    assert number_cells(report)[1][0][2] == f"{report['numbers'][FRACTION]['r_squared']:.2f}"
+    assert map_cells(report)[1][0][1] == f"{report['map']['model']['auc']:.3f}"
 
 
 def test_what_is_no_result_is_named(tmp_path: Path) -> None:

@@ -39,12 +39,11 @@ def number_cells(report: dict[str, Any]) -> Cells:
     )
     rows = []
     for name, one in known.items():
-        low, high = one["r_squared_interval"]
         rows.append(
             (
                 f"`{name}`",
                 f"{one['n']:,}",
-                f"{one['r_squared']:.2f} [{low:.2f}, {high:.2f}]",
+                f"{one['r_squared']:.2f}{_interval(one['r_squared_interval'], 2)}",
                 f"{one['rmse']:.3f} {one['unit']}".rstrip(),
                 f"{one['bias']:+.3f}",
                 *(_covered(one["intervals"][level]) for level in levels),
@@ -94,5 +93,9 @@ def _covered(figures: dict[str, Any]) -> str:
 
 
 def _bounded(figures: dict[str, Any], key: str) -> str:
-    low, high = figures[f"{key}_interval"]
-    return f"{figures[key]:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{figures[key]:.3f}{_interval(figures[f'{key}_interval'], 3)}"
+
+
+def _interval(bounds: list[float] | None, digits: int) -> str:
+    """Empty where nothing was resampled."""
+    return "" if bounds is None else f" [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"

@@ -1,6 +1,7 @@
 """Measuring substructure: the truth of lens images, and the head that a model folder holds."""
 
 from darkarcs.measurement.files import (
+    MEASUREMENT_FILES,
     MeasuredTarget,
     Measurement,
     MeasuringModel,
@@ -12,6 +13,7 @@ from darkarcs.measurement.prediction import MeasuredBatch, predict_measurements
 from darkarcs.measurement.targets import describe_targets, find_targets
 
 __all__ = [
+    "MEASUREMENT_FILES",
     "MeasuredBatch",
     "MeasuredTarget",
     "Measurement",

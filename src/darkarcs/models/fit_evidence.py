@@ -56,7 +56,7 @@ class FitEvidence(ImageClassifier):
     Raises
     ------
     ModelError
-        If there are fewer channels than maps.
+        If `darkarcs.fitting` does not write images of so many channels.
 
     Examples
     --------
@@ -75,10 +75,12 @@ class FitEvidence(ImageClassifier):
         super().__init__(num_classes=num_classes, in_channels=in_channels)
         self.architecture = architecture
         strengths = architecture.strengths
-        if in_channels < strengths:
+        others = in_channels - strengths - 2  # residuals and light of each band
+        if others < 2 or others % 2:
             raise ModelError(
-                f"fit_evidence sums {strengths} maps of evidence and the images have "
-                f"{in_channels} channels: train it on what darkarcs fit writes"
+                f"fit_evidence sums {strengths} maps of evidence behind two of subhalos and two a "
+                f"band, and the images have {in_channels} channels: train it on what darkarcs fit "
+                "writes"
             )
         self.log_factor = nn.Parameter(torch.full((strengths,), math.log(architecture.factor)))
         self.log_weight = nn.Parameter(torch.full((strengths,), -math.log(strengths)))

@@ -226,7 +226,7 @@ def shortcut_table(content: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        Markdown: a row a model of the first, with columns of the second where it has entries.
+        Markdown: a row a model of the first, with columns of the second where a model has both.
     """
     leaky, fair = (
         {entry["model"]["name"]: entry for entry in content["entries"] if entry["suite"] == suite}
@@ -235,7 +235,7 @@ def shortcut_table(content: Mapping[str, Any]) -> str:
     if not leaky:
         return NO_ENTRY
     columns = ("model-1", "model-1-smooth")
-    lines = ("hst-0.01", "hst-0.1", "euclid-0.1", "jwst-0.1") if fair else ()
+    lines = ("hst-0.01", "hst-0.1", "euclid-0.1", "jwst-0.1") if leaky.keys() & fair.keys() else ()
     header = ["model", "Model I", "Model I, null: substructure's mass smoothed"]
     header += [f"fair: {name}" for name in lines]
     rows = []

@@ -27,16 +27,17 @@ def evidence_cells(content: Mapping[str, Any]) -> Cells:
     Examples
     --------
     >>> one = {"value": 0.75, "interval": [0.5, 1.0], "chance": 0.25}
-    >>> scores = {"pointing": one, "auc": one}
+    >>> scores = {"n": 64, "pointing": one, "auc": one}
     >>> evidence_cells({"maps": {"random": scores}, "maps_projected": {"random": scores}})[1][0][:3]
     ('random', '0.75 [0.50, 1.00]', '0.75 [0.50, 1.00]')
     """
     maps, left = content["maps"], content["maps_projected"]
+    pairs, pairs_left = (next(iter(scores.values()))["n"] for scores in (maps, left))
     chance = next(iter(maps.values()))["pointing"]["chance"]
     chance_left = next(iter(left.values()))["pointing"]["chance"]
     header = (
-        *("map", f"pointing (chance {chance:.2f})", "AUC in the arc"),
-        f"pointing, not mimicked (chance {chance_left:.2f})",
+        *("map", f"pointing ({pairs} pairs, chance {chance:.2f})", "AUC in the arc"),
+        f"pointing, not mimicked ({pairs_left} pairs, chance {chance_left:.2f})",
         "AUC, not mimicked",
     )
     rows = [

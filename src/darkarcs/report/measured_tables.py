@@ -58,7 +58,10 @@ def refresh_measured(page: Path, results: Path) -> bool:
         if match["kind"] not in KINDS or not (of_entries or file.is_file()):
             raise DataError(f"{page}: no table '{match['kind']}' of {match['file']} can be made")
         content = _entries(file) if of_entries else json.loads(file.read_text(encoding="utf-8"))
-        table = KINDS[match["kind"]](content)
+        try:
+            table = KINDS[match["kind"]](content)
+        except DataError as error:
+            raise DataError(f"{page}: {match['file']}: {error}") from None
         return (
             f"{match['open']}\n\n{table}\n\n{_origin(content, file, results)}\n\n{match['close']}"
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from darkarcs.errors import DataError
 from darkarcs.evaluation.intervals import mean_interval
 
 Cells = tuple[tuple[str, ...], list[tuple[str, ...]]]
@@ -28,6 +29,11 @@ def robustness_cells(content: Mapping[str, Any]) -> Cells:
         Of each condition: mean AUC over the draws, what the condition costs in brackets, and the
         mean difference of the second from the first with its interval of 95 % over draws.
 
+    Raises
+    ------
+    DataError
+        If there are no draws, or they do not all compare the same two models.
+
     Examples
     --------
     >>> first = {"as is": {"plain": {"auc": 0.8}, "erasing": {"auc": 0.9}}}
@@ -36,7 +42,11 @@ def robustness_cells(content: Mapping[str, Any]) -> Cells:
     [('as is', '0.850', '0.900', '+0.050 [-0.585, +0.685]')]
     """
     draws = [entry["conditions"] for entry in content["entries"]]
-    plain, other = draws[0]["as is"]
+    models = {tuple(areas) for draw in draws for areas in draw.values()}
+    if len(models) != 1 or len(next(iter(models))) != 2:
+        found = ", ".join(sorted({name for names in models for name in names})) or "none"
+        raise DataError(f"draws of robustness must compare the same two models, not: {found}")
+    plain, other = next(iter(models))
     rows = []
     for condition in draws[0]:
         cells = [condition]

@@ -21,7 +21,8 @@ class Measured:
     Attributes
     ----------
     model_hash : str
-        Of the model that was measured; empty if the file does not tell.
+        Of the model that was measured, with its head's where that measured; empty if the file does
+        not tell.
     command : str
         That measured.
     evaluation : Result or None
@@ -63,9 +64,8 @@ def read_measured(path: Path) -> Measured:
             number_cells(content), map_cells(content)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: is no report of darkarcs measure ({error!r})") from None
-        model_hash, _, _ = str(content["model_hash"]).partition("+")  # the head's follows
         command = str(content.get("command", ""))
-        return Measured(model_hash, command, measurement=content)
+        return Measured(str(content["model_hash"]), command, measurement=content)
     result = read_result(path)
     found = result.model_hash or str(result.evaluation.get("model_hash", ""))
     return Measured(found, result.command, evaluation=result)

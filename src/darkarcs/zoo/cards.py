@@ -10,7 +10,7 @@ import yaml
 
 from darkarcs.data import FittedPreprocessing
 from darkarcs.errors import ModelError
-from darkarcs.measurement import has_measurement, read_measurement
+from darkarcs.measurement import MEASUREMENT_FILES, has_measurement, read_measurement
 from darkarcs.model_folder import ModelDescription, hash_model_folder, read_description
 from darkarcs.zoo.card_results import read_measured, results_section
 from darkarcs.zoo.catalogue import (
@@ -82,12 +82,16 @@ def write_card(model_folder: Path, results: Sequence[Path], *, name: str | None 
     if name is None:
         name = str(read_front_matter(card)["name"]) if card.is_file() else description.name
     model_hash = hash_model_folder(folder)
+    measuring_hash = ""  # of the weights, and of the head that measures
+    if has_measurement(folder):
+        measuring_hash = f"{model_hash}+{read_measurement(folder).head_hash[:16]}"
     measured = [read_measured(path) for path in results]
     for path, result in zip(results, measured, strict=True):
-        if result.model_hash != model_hash:
+        own = model_hash if result.measurement is None else measuring_hash
+        if result.model_hash != own:
             raise ModelError(
-                f"{path}: was measured on another model ({result.model_hash[:12] or 'unknown'}, not"
-                f" {model_hash[:12]}): evaluate {folder} itself"
+                f"{path}: was measured on another model ({result.model_hash or 'unknown'}, not"
+                f" {own or 'one that measures'}): evaluate {folder} itself"
             )
     text = _front_matter(folder, name, description) + "\n" + _body(folder, name, description)
     text = text.replace("<!-- results -->", results_section(measured))
@@ -150,8 +154,8 @@ def _front_matter(folder: Path, name: str, description: ModelDescription) -> str
         "license": LICENSE,
         "files": {
             file: file_sha256(folder / file)
-            for file in (WEIGHTS_FILE, MODEL_FILE, TRUST_FILE)
-            if file != TRUST_FILE or (folder / file).is_file()
+            for file in (WEIGHTS_FILE, MODEL_FILE, TRUST_FILE, *MEASUREMENT_FILES)
+            if file in (WEIGHTS_FILE, MODEL_FILE) or (folder / file).is_file()
         },
     }
     return f"---\n{yaml.safe_dump(values, sort_keys=False)}---\n"

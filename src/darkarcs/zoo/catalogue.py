@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,8 @@ class ReleasedModel:
         SPDX name of the licence of the weights.
     model_sha256 : str
         Hash of ``model.json``, as recorded in the card.
-    trust_sha256 : str or None
-        Hash of ``trust.safetensors``, if the card records one.
+    further_sha256 : dict of str to str
+        Hashes of further files that the card records: what judges images, what measures them.
     """
 
     name: str
@@ -75,7 +75,7 @@ class ReleasedModel:
     sha256: str
     license: str
     model_sha256: str
-    trust_sha256: str | None = None
+    further_sha256: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the record that ``darkarcs zoo list --json`` prints.
@@ -166,9 +166,7 @@ def verify(model: ReleasedModel) -> None:
     ModelError
         If a file is missing or differs from what was released.
     """
-    files = {WEIGHTS_FILE: model.sha256, MODEL_FILE: model.model_sha256}
-    if model.trust_sha256 is not None:
-        files[TRUST_FILE] = model.trust_sha256
+    files = {WEIGHTS_FILE: model.sha256, MODEL_FILE: model.model_sha256, **model.further_sha256}
     for file, recorded in files.items():
         path = model.path / file
         if not path.is_file():
@@ -203,7 +201,7 @@ def read_released(folder: Path, *, packaged: bool = False) -> ReleasedModel:
     card = Path(folder) / CARD_FILE
     values = read_front_matter(card)
     try:
-        files = values["files"]
+        files = {str(file): str(digest) for file, digest in values["files"].items()}
         return ReleasedModel(
             name=str(values["name"]),
             task=str(values["task"]),
@@ -211,14 +209,14 @@ def read_released(folder: Path, *, packaged: bool = False) -> ReleasedModel:
             parameters=int(values["parameters"]),
             path=Path(folder),
             packaged=packaged,
-            sha256=str(files[WEIGHTS_FILE]),
+            sha256=files.pop(WEIGHTS_FILE),
             license=str(values["license"]),
-            model_sha256=str(files[MODEL_FILE]),
-            trust_sha256=str(files[TRUST_FILE]) if TRUST_FILE in files else None,
+            model_sha256=files.pop(MODEL_FILE),
+            further_sha256=files,
         )
     except KeyError as error:
         raise ModelError(f"{card}: its front matter lacks the key {error}") from None
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ModelError(f"{card}: its front matter is not valid ({error})") from None
 
 
