@@ -10,7 +10,7 @@ from typing import Any
 
 from darkarcs.errors import DataError
 from darkarcs.evaluation.measurement_cells import map_cells, number_cells
-from darkarcs.report.benchmark_table import leaderboard_table, shortcut_table
+from darkarcs.report.benchmark_table import leaderboard_table, leaky_entries, shortcut_table
 from darkarcs.report.cost_cells import inference_cells, limit_model_cells
 from darkarcs.report.detection_cells import detection_cells, limit_cells, sensitivity_cells
 from darkarcs.report.evidence_cells import evidence_cells, evidence_model_cells
@@ -58,6 +58,8 @@ def refresh_measured(page: Path, results: Path) -> bool:
         if match["kind"] not in KINDS or not (of_entries or file.is_file()):
             raise DataError(f"{page}: no table '{match['kind']}' of {match['file']} can be made")
         content = _entries(file) if of_entries else json.loads(file.read_text(encoding="utf-8"))
+        if match["kind"] == "shortcut":
+            content = leaky_entries(content)
         try:
             table = KINDS[match["kind"]](content)
         except DataError as error:
