@@ -60,10 +60,11 @@ def measure(
 def print_measurements(report: dict[str, Any]) -> None:
     """Print how well numbers and maps were measured, for people."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console()
-    table = Table("number", "lenses", "R2", "RMSE", "bias", "covered")
+    number_column = Column("number", overflow="fold")  # names differ in their ends
+    table = Table(number_column, "lenses", "R2", "RMSE", "bias", "covered")
     for name, number in report["numbers"].items():
         if number is None:
             table.add_row(name, f"{report['n']:,}", "", "", "", "no truth to compare with")
