@@ -209,7 +209,7 @@ def load_suite(name: str | Path) -> Suite:
     Examples
     --------
     >>> load_suite("fair").sets["hst-0.1"].request.num
-    5000
+    2000
     """
     path = suite_file(name)
     suite = Suite.parse(read_yaml(path), str(name))
