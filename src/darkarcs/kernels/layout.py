@@ -10,6 +10,10 @@ from torch import Tensor
 
 from darkarcs.kernels.threads import run_in_parts
 
+#: Pixels that threads share out together, a multiple of what one turn of a vectorised loop takes:
+#: what is left over at its end, which is rounded otherwise, is the same for any number of threads.
+_BLOCK = 256
+
 
 def misfit_of_masses(theta_x: Tensor, theta_y: Tensor, *masses: Tensor) -> str | None:
     """Say why shapes are not those of positions and many masses in each of many lenses.
@@ -149,7 +153,12 @@ def run_over_images(
     if batch >= torch.get_num_threads():
         run_in_parts(lambda first, last: loop(*arrays, first, last, 0, pixels.numel()), batch)
     else:
-        run_in_parts(lambda first, last: loop(*arrays, 0, batch, first, last), pixels.numel())
+        end = pixels.numel()
+
+        def pixels_of(first: int, last: int) -> None:
+            loop(*arrays, 0, batch, first * _BLOCK, min(last * _BLOCK, end))
+
+        run_in_parts(pixels_of, -(-end // _BLOCK))
     return tuple(results.reshape(num_results, batch, *pixels))
 
 
