@@ -11,7 +11,7 @@ import small_scenes
 from darkarcs.benchmark.limit_models import EVIDENCE, _place, place_models
 from darkarcs.evaluation.predictions import Predictions
 from darkarcs.evaluation.roc import auc
-from darkarcs.fitting import SmoothFit, residual_images
+from darkarcs.fitting import SmoothFit, SmoothFitter, residual_images
 from darkarcs.limits import LimitRequest
 from darkarcs.limits.variants import make_variants
 from darkarcs.simulation import SimulationRequest, simulate
@@ -41,7 +41,9 @@ def test_three_classes_become_two(tmp_path: Path) -> None:
     assert "mine (limit: small)" in log.read_text()
 
 
-def test_beside_a_model_of_fits_stands_what_fits_tell_without_it(tmp_path: Path) -> None:
+def test_beside_a_model_of_fits_stands_what_fits_tell_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene = small_scenes.scene().with_classes(["no_sub", "cdm"])
     fit = SmoothFit.of(scene)
     options = {"channels": fit.num_channels, "smooth_fit": fit.model_dump(mode="json")}
@@ -51,7 +53,7 @@ def test_beside_a_model_of_fits_stands_what_fits_tell_without_it(tmp_path: Path)
     }
     folders["plain"] = write_model(tmp_path / "plain")
     request = LimitRequest(classes=("cdm",), fractions=(0.05,), num=6)
-    points = place_models(scene, request, folders)
+    points = place_models(scene, request, folders, cache=tmp_path / "cache")
     assert [point.model for point in points] == ["one", EVIDENCE, "two", "plain"]
     variant = make_variants(scene, request.classes, request.fractions)[0]
     images = simulate(
@@ -62,3 +64,7 @@ def test_beside_a_model_of_fits_stands_what_fits_tell_without_it(tmp_path: Path)
     assert points[1].pooled.value == pytest.approx(auc(evidence, has_subhalos))
     assert points[1].paired == np.mean(evidence[has_subhalos] > evidence[~has_subhalos])
     assert points[1].model_hash == fit.identity
+    # what is kept gives the same, and nothing is fitted again
+    monkeypatch.setattr(SmoothFitter, "fit", None)
+    again = place_models(scene, request, folders, cache=tmp_path / "cache")
+    assert [point.pooled for point in again] == [point.pooled for point in points]

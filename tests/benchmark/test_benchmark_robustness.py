@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from darkarcs import data
 from darkarcs.benchmark import draw_robustness, robustness
 from darkarcs.benchmark.corruptions import (
     COVER_GRID,
-    border_noise,
+    border_sky,
     cover,
     more_noise,
     wider_psf,
@@ -58,16 +59,51 @@ def noisy(count: int = 6, size: int = 64) -> LensImages:
 def test_border_noise_is_not_fooled_by_light_at_the_border() -> None:
     images = noisy().images.copy()
     images[:, :, :6, 0] += 500.0
-    level, noise = border_noise(images)
-    np.testing.assert_allclose(level[:, 0], 100, atol=1)
-    np.testing.assert_allclose(noise[:, 0], [2, 5] * 3, rtol=0.15)
+    sky = border_sky(images)
+    np.testing.assert_allclose(sky.level[:, 0], 100, atol=1)
+    np.testing.assert_allclose(sky.noise[:, 0], [2, 5] * 3, rtol=0.15)
+    assert not sky.cut.any()
+
+
+def cut(images: LensImages) -> LensImages:
+    """Subtract the sky and cut off what is negative, as counts of a subtracted sky are."""
+    return replace(images, images=np.maximum(images.images - 100, 0))
+
+
+def test_a_sky_that_was_cut_off_keeps_its_noise() -> None:
+    images = cut(noisy())
+    sky = border_sky(images.images)
+    assert sky.cut.all()
+    np.testing.assert_allclose(sky.noise[:, 0], [2, 5] * 3, rtol=0.15)
+    np.testing.assert_array_equal(sky.level, 0)
+    inside = np.s_[:, 0, 24:40, 24:40]
+    for corrupt, factor in (
+        (more_noise, 2),
+        (lambda i: wider_psf(i, 2.5), 1),
+        (lambda i: cover(i, 0.5), 1),
+    ):
+        seen = corrupt(images).images
+        again = border_sky(seen)
+        assert seen.min() == 0
+        assert again.cut.all()
+        np.testing.assert_allclose(again.noise / sky.noise, factor, rtol=0.2)
+    # as the same corruption of the sky that was never cut
+    doubled, expected = more_noise(images).images, cut(more_noise(noisy())).images
+    assert doubled.mean() == pytest.approx(expected.mean(), rel=0.02)
+    assert doubled[inside].std() == pytest.approx(expected[inside].std(), rel=0.1)
+
+
+def test_steps_of_a_gradient_are_no_cut_off_sky() -> None:
+    steps = np.tile(np.repeat([1.0, 2.0], 32), (64, 1)).astype(np.float32)[None, None]
+    assert not border_sky(steps).cut.any()
+    flat = np.ones((1, 1, 64, 64), dtype=np.float32)
+    assert not border_sky(flat).cut.any()
 
 
 def test_noise_doubles_in_each_image() -> None:
     images = noisy()
     doubled = more_noise(images)
-    _, before = border_noise(images.images)
-    _, after = border_noise(doubled.images)
+    before, after = border_sky(images.images).noise, border_sky(doubled.images).noise
     np.testing.assert_allclose(after / before, 2, rtol=0.15)
     assert np.array_equal(doubled.metadata["identity"], images.metadata["identity"])
 
@@ -81,8 +117,8 @@ def test_the_psf_widens_and_the_noise_stays() -> None:
     assert measured == pytest.approx(1.5 * sigma, rel=0.02)
     assert wide.sum() == pytest.approx(star.sum(), rel=1e-3)
     images = noisy()
-    _, before = border_noise(images.images)
-    _, after = border_noise(wider_psf(images, fwhm=2.5).images)
+    before = border_sky(images.images).noise
+    after = border_sky(wider_psf(images, fwhm=2.5).images).noise
     np.testing.assert_allclose(after / before, 1, rtol=0.15)
     with pytest.raises(ConfigurationError, match="must be positive"):
         wider_psf(images, fwhm=0.0)

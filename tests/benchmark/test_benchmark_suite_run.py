@@ -292,8 +292,10 @@ def test_models_of_the_same_fits_share_them(
     ]
     fitted: list[int] = []
 
-    def counted(images: LensImages, description: ModelDescription) -> LensImages:
-        taken = take_images(images, description)
+    def counted(
+        images: LensImages, description: ModelDescription, cache: Path | None = None
+    ) -> LensImages:
+        taken = take_images(images, description, cache)
         if taken is not images:
             fitted.append(len(images))
         return taken

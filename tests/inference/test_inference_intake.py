@@ -14,7 +14,7 @@ from darkarcs import data
 from darkarcs.data import LensImages, Preprocessing
 from darkarcs.data.store import save
 from darkarcs.errors import DataError
-from darkarcs.fitting import SmoothFit, residual_images
+from darkarcs.fitting import SmoothFit, kept_residuals, residual_images
 from darkarcs.inference import Predictor
 from darkarcs.inference.intake import GREY_TOLERANCE, take_images
 from darkarcs.model_folder import (
@@ -162,3 +162,23 @@ def test_raw_images_are_predicted_like_their_residuals(
     logits = predictor.logits(lenses)
     assert np.ptp(logits[:, 0]) > 0
     np.testing.assert_allclose(logits, predictor.logits(left), atol=1e-3)
+
+
+def test_fits_are_kept_by_pixels_and_made_again_where_damaged(
+    scene: Scene, lenses: LensImages, left: LensImages, tmp_path: Path
+) -> None:
+    fit, folder = SmoothFit.of(scene), tmp_path / "cache"
+    kept = kept_residuals(lenses, fit, folder)
+    [file] = folder.iterdir()
+    np.testing.assert_array_equal(kept.images, left.images)
+    for name, column in left.metadata.items():
+        np.testing.assert_array_equal(kept.metadata[name], column)
+    assert kept.class_names == left.class_names
+    file.write_bytes(file.read_bytes()[:1000])
+    again = kept_residuals(lenses, fit, folder)
+    np.testing.assert_array_equal(again.images, left.images)
+    # the same names with other pixels: a corruption keeps identities
+    brighter = replace(lenses, images=lenses.images * np.float32(1.01))
+    other = kept_residuals(brighter, fit, folder)
+    assert len(list(folder.iterdir())) == 2
+    assert not np.array_equal(other.images, left.images)

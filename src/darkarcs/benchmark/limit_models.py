@@ -33,6 +33,7 @@ def place_models(
     request: LimitRequest,
     folders: Mapping[str, Path],
     *,
+    cache: Path | None = None,
     test_log: Path | None = None,
     device: str = "cpu",
 ) -> tuple[ModelPoint, ...]:
@@ -46,6 +47,8 @@ def place_models(
         Its lenses: each is shown with and without substructure.
     folders : mapping of str to pathlib.Path
         Model folders by what they are called.
+    cache : pathlib.Path, optional
+        Folder where fits of smooth lenses are kept, for models that look at such.
     test_log : pathlib.Path, optional
         Where looks at a test stream are counted.
     device : str, default "cpu"
@@ -67,7 +70,7 @@ def place_models(
             part=request.part,
             paired=True,
         )
-        shared, told = SharedImages(simulate(wanted)), set()
+        shared, told = SharedImages(simulate(wanted), cache), set()
         for name, predictor in predictors.items():
             taken = shared.taken_by(predictor)
             predictions = predictor.predict(taken, request.part, progress=True)

@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.progress import track
 
 from darkarcs import data
-from darkarcs.benchmark.corruptions import border_noise, cover, more_noise, wider_psf
+from darkarcs.benchmark.corruptions import border_sky, cover, more_noise, wider_psf
 from darkarcs.data import LensImages
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.evaluation import Predictions, evaluate_predictions
 from darkarcs.evaluation.compare import compare_predictions
 from darkarcs.evaluation.files import write_new
 from darkarcs.evaluation.provenance import command_line, package_version
-from darkarcs.inference import Predictor
+from darkarcs.inference import Predictor, SharedImages
 from darkarcs.inference.evaluate import select_split
 from darkarcs.inference.filing import log_evaluation
 from darkarcs.model_folder import TestTimeAugmentation
@@ -75,6 +75,7 @@ def robustness(
     skip_bad: bool = False,
     num_bootstrap: int = 2000,
     seed: int = 0,
+    cache: Path | None = None,
     test_log: Path | None = None,
     device: str = "cpu",
     progress: bool = False,
@@ -101,6 +102,8 @@ def robustness(
         Resamples of the intervals and comparisons.
     seed : int, default 0
         Of corruptions and bootstrap.
+    cache : pathlib.Path, optional
+        Folder where fits of smooth lenses are kept, for models that look at such.
     test_log : pathlib.Path, optional
         Log that gets a line for every evaluation, unless training used the split.
     device : str, default "cpu"
@@ -128,8 +131,7 @@ def robustness(
     predictors = _named(models, device)
     images = data.open(data_uri, skip_bad=skip_bad)
     chosen = _common_split(images, predictors, split)
-    fwhm, source = _width(images, psf_fwhm)
-    noise = float(np.median(border_noise(chosen.images)[1]))
+    (fwhm, source), noise = _width(images, psf_fwhm), _sky_noise(chosen)
     conditions: dict[str, Any] = {}
     comparisons: dict[str, Any] = {}
     named = corruptions(fwhm, seed)
@@ -138,10 +140,10 @@ def robustness(
         transient=True,
     )  # fmt: skip
     for condition, corrupt in shown:
-        corrupted = corrupt(chosen)
+        shared = SharedImages(corrupt(chosen), cache)
         label = split if condition == "as is" else f"{split}, {condition}"
         found = {
-            name: predictor.predict(corrupted, label, test_time_augmentation)
+            name: predictor.predict(shared.taken_by(predictor), label, test_time_augmentation)
             for name, predictor in predictors.items()
         }
         log = None if split in ("train", "validation") else test_log
@@ -168,6 +170,10 @@ def robustness(
     if out is not None:
         write_new(Path(out), (json.dumps(report, indent=2) + "\n").encode())
     return report
+
+
+def _sky_noise(images: LensImages) -> float:
+    return float(np.median(border_sky(images.images).noise))
 
 
 def _as_is(images: LensImages) -> LensImages:

@@ -31,6 +31,10 @@ def robustness(
         typer.Option(help="Average over eight rotations and reflections, or do not."),
     ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Where fits of smooth lenses are kept: a run cut off goes on."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of corruptions and bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -54,6 +58,7 @@ def robustness(
         test_time_augmentation=None if tta is None else "dihedral" if tta else "none",
         skip_bad=skip_bad,
         seed=seed,
+        cache=cache,
         test_log=TEST_LOG if TEST_LOG.is_file() else None,
         device=device,
         progress=sys.stderr.isatty(),

@@ -29,6 +29,9 @@ Measured = Annotated[
     Path | None,
     typer.Option(help="A result file of these limits: measure nothing but the models beside it."),
 ]
+Cache = Annotated[
+    Path | None, typer.Option(help="Where fits of smooth lenses are kept: a run cut off goes on.")
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key of the scene.")
 ]
@@ -49,6 +52,7 @@ def limit(
     num_refitted: NumRefitted = 10,
     models: Models = None,
     measured: Measured = None,
+    cache: Cache = None,
     seed: Annotated[int, typer.Option(help="Of lenses, noise and resampling.")] = 0,
     part: Annotated[str, typer.Option(help="Stream of lenses: train, validation, test.")] = "test",
     overrides: Overrides = None,
@@ -68,7 +72,7 @@ def limit(
         if path is not None:
             require_new(path)
     if measured is not None:
-        result = _with_models(measured, chosen, overrides or (), models or ())
+        result = _with_models(measured, chosen, overrides or (), models or (), cache)
         _give(result, out, figure, as_json)
         return
     options = {
@@ -78,7 +82,8 @@ def limit(
         **{"num": num, "num_observed": num_observed, "num_refitted": num_refitted},
         **{"num_training": num_training, "num_test": num_test, "seed": seed, "part": part},
     }
-    result = _measure(chosen, LimitRequest.parse(options, "limit"), overrides or (), models or ())
+    request = LimitRequest.parse(options, "limit")
+    result = _measure(chosen, request, overrides or (), models or (), cache)
     _give(result, out, figure, as_json)
 
 
@@ -98,7 +103,11 @@ def _give(result: Any, out: Path | None, figure: Path | None, as_json: bool) -> 
 
 
 def _with_models(
-    measured: Path, scene: Any, overrides: Sequence[str], models: Sequence[str]
+    measured: Path,
+    scene: Any,
+    overrides: Sequence[str],
+    models: Sequence[str],
+    cache: Path | None,
 ) -> Any:
     from darkarcs.benchmark.limit_models import read_limits
     from darkarcs.errors import ConfigurationError
@@ -111,27 +120,33 @@ def _with_models(
             f"{measured}: holds limits of {result.scene} with {list(result.overrides)} set, not of "
             f"{scene.identity}: give the same scene and --set"
         )
-    points = _place(scene, result.request, models)
+    points = _place(scene, result.request, models, cache)
     return result.model_copy(update={"models": (*result.models, *points)})
 
 
-def _measure(scene: Any, request: Any, overrides: Sequence[str], models: Sequence[str]) -> Any:
+def _measure(
+    scene: Any,
+    request: Any,
+    overrides: Sequence[str],
+    models: Sequence[str],
+    cache: Path | None,
+) -> Any:
     from darkarcs.limits import count_images, measure_limits
     from darkarcs.simulation.progress import show_progress
 
     with show_progress(f"limits of {scene.name}", count_images(scene, request)) as advance:
         result = measure_limits(scene, request, overrides=overrides, progress=advance)
-    return result.model_copy(update={"models": _place(scene, request, models)})
+    return result.model_copy(update={"models": _place(scene, request, models, cache)})
 
 
-def _place(scene: Any, request: Any, models: Sequence[str]) -> Any:
+def _place(scene: Any, request: Any, models: Sequence[str], cache: Path | None) -> Any:
     from darkarcs.benchmark.limit_models import place_models
     from darkarcs.cli.evaluate import TEST_LOG
     from darkarcs.zoo import resolve
 
     folders = {model: resolve(model) for model in models}
     log = TEST_LOG if TEST_LOG.is_file() else None
-    return place_models(scene, request, folders, test_log=log) if folders else ()
+    return place_models(scene, request, folders, cache=cache, test_log=log) if folders else ()
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:

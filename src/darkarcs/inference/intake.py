@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from darkarcs.model_folder import SMOOTH_FIT, ModelDescription
 GREY_TOLERANCE = 0.03
 
 
-def take_images(images: LensImages, description: ModelDescription) -> LensImages:
+def take_images(
+    images: LensImages, description: ModelDescription, cache: Path | None = None
+) -> LensImages:
     """Give a model the images that it takes.
 
     Parameters
@@ -25,6 +28,8 @@ def take_images(images: LensImages, description: ModelDescription) -> LensImages
         As stored.
     description : ModelDescription
         The model's.
+    cache : pathlib.Path, optional
+        Folder where fits are kept.
 
     Returns
     -------
@@ -56,7 +61,11 @@ def take_images(images: LensImages, description: ModelDescription) -> LensImages
         images = _as_grey(images)
     if fit is None:
         return images
-    taken: LensImages = fitting.residual_images(images, fit)
+    taken: LensImages
+    if cache is None:
+        taken = fitting.residual_images(images, fit)
+    else:
+        taken = fitting.kept_residuals(images, fit, cache)
     return taken
 
 

@@ -76,13 +76,15 @@ class Predictor:
             )
         return trust
 
-    def as_taken(self, images: LensImages) -> LensImages:
+    def as_taken(self, images: LensImages, cache: Path | None = None) -> LensImages:
         """Give a model the images that it takes: residuals, or the number of channels.
 
         Parameters
         ----------
         images : LensImages
             As stored.
+        cache : pathlib.Path, optional
+            Folder where fits are kept, so that a run that was cut off goes on.
 
         Returns
         -------
@@ -96,7 +98,7 @@ class Predictor:
         DataError
             If residuals are given to a model of images, or those of other fits.
         """
-        return take_images(images, self.folder.description)
+        return take_images(images, self.folder.description, cache)
 
     def preprocess(self, images: LensImages) -> NDArray[np.float32]:
         """Bring images to what the model sees.

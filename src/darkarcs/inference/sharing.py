@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from darkarcs.data import LensImages
 from darkarcs.inference.predictor import Predictor
@@ -15,6 +16,8 @@ class SharedImages:
     ----------
     images : LensImages
         As stored.
+    cache : pathlib.Path, optional
+        Folder where fits are kept, so that a run that was cut off goes on.
 
     Attributes
     ----------
@@ -22,8 +25,9 @@ class SharedImages:
         As given.
     """
 
-    def __init__(self, images: LensImages) -> None:
+    def __init__(self, images: LensImages, cache: Path | None = None) -> None:
         self.images = images
+        self._cache = cache
         self._fitted: dict[str, LensImages] = {}
 
     def taken_by(self, predictor: Predictor) -> LensImages:
@@ -49,5 +53,5 @@ class SharedImages:
             return predictor.as_taken(self.images)
         key = json.dumps(fit, sort_keys=True)
         if key not in self._fitted:
-            self._fitted[key] = predictor.as_taken(self.images)
+            self._fitted[key] = predictor.as_taken(self.images, self._cache)
         return self._fitted[key]
