@@ -36,6 +36,10 @@ SUMMARY = {
     "throughput": 81.2,
     "converged": 2,
 }
+SPENT = [
+    {"arm": "random", "num_per_class": 100, "token_forwards": tokens, "optimizer_steps": steps}
+    for tokens, steps in ((2_070_000, 1000), (2_090_000, 1200))
+]
 LEAK = {"family": "radial profile", "auc": 0.993, "interval": [0.99, 0.996], "verdict": "leaks"}
 NULL = {
     "null": "massless",
@@ -63,9 +67,9 @@ def page_with(tmp_path: Path, kind: str, content: dict[str, Any] | None) -> Path
         ("simulation-speed", SPEED, "| 64 x 64 | 25 point | 2 | 9,000 | 600 | 15.0 | 29.0 |"),
         (
             "sweep",
-            {"summary": [SUMMARY]},
+            {"summary": [SUMMARY], "rows": SPENT},
             "| 100 | random | 0.9123 +- 0.0100 (1 not converged) | +0.0123 [+0.0010, +0.0200] "
-            "| 3 | 81 |",
+            "| 3 | 2.08M | 1,100 | 81 |",
         ),
         ("audit", AUDIT, "| `scene:a b` | radial profile | 0.993 [0.990, 0.996] | leaks |"),
         ("audit", AUDIT, "| `scene:a b` | null: massless, all | 0.510 +- 0.020 | passed |"),

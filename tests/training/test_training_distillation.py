@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+import small_scenes
 from darkarcs import data
 from darkarcs.configuration import read_yaml
 from darkarcs.data import Augmentation, LensImages
@@ -410,6 +411,18 @@ def test_images_from_elsewhere_join_without_what_is_known(
     assert record["unlabelled_hash"] == further.content_hash
     with pytest.raises(DataError, match="every unlabelled image is among the labelled ones"):
         train(recipe, store, tmp_path / "again", unlabelled_uri=store)
+
+
+def test_simulated_lenses_join_that_nobody_keeps(
+    store: str, teachers: tuple[str, str], tmp_path: Path
+) -> None:
+    scene = f"scene:{small_scenes.write(tmp_path, num_pixels=16)}?seed=5&num=12"
+    recipe = distil(teachers[:1], teacher__answers="stored")
+    run = train(recipe, store, tmp_path / "run", unlabelled_uri=scene)
+    told = read_model_folder(run.model).description.data["unlabelled"]
+    assert told["num_images"] == [12]
+    assert told["uri"].endswith("?seed=5&num=12")
+    assert run.images_seen == 2 * 48  # 42 and 12 images in batches of 8
 
 
 def test_what_does_not_fit_is_said_at_once(

@@ -1,5 +1,6 @@
 """Measurements of models and of the package itself."""
 
+from darkarcs.benchmark.arm_speed import arm_speed
 from darkarcs.benchmark.cross_validation import cross_validate
 from darkarcs.benchmark.evidence import evidence_benchmark, open_pairs
 from darkarcs.benchmark.familiarity import familiarity
@@ -16,6 +17,7 @@ from darkarcs.benchmark.training_speed import training_speed
 from darkarcs.benchmark.weaknesses import weaknesses
 
 __all__ = [
+    "arm_speed",
     "cross_validate",
     "draw_fidelity",
     "draw_robustness",

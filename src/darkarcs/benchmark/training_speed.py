@@ -53,13 +53,10 @@ def training_speed(
         ``ours`` and ``bare`` in images/s (medians), ``ratio`` (median of the paired ratios),
         ``ratios``, ``machine``.
     """
-    values = recipe.model_dump(mode="json")
-    values["training"] = {**values["training"], "epochs": NUM_EPOCHS, "early_stopping": None}
-    values["split"] = {**values["split"], "fold": None, "num_per_class": None}
-    recipe = Recipe.parse(values, recipe.name)
-    images = _noise(recipe, num_images)
+    recipe = timed_recipe(recipe)
+    images = noise_images(recipe, num_images)
     measure: dict[str, Callable[[], float]] = {
-        "ours": lambda: _ours(recipe, images, device),
+        "ours": lambda: throughput(recipe, images, device),
         "bare": lambda: _bare_loop(recipe, images, device),
     }
     pairs = []
@@ -80,7 +77,40 @@ def training_speed(
     }
 
 
-def _noise(recipe: Recipe, num_images: int) -> LensImages:
+def timed_recipe(recipe: Recipe) -> Recipe:
+    """Shorten a recipe to the epochs that are timed.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Any.
+
+    Returns
+    -------
+    Recipe
+        With all labels, and without early stopping.
+    """
+    values = recipe.model_dump(mode="json")
+    values["training"] = {**values["training"], "epochs": NUM_EPOCHS, "early_stopping": None}
+    values["split"] = {**values["split"], "fold": None, "num_per_class": None}
+    return Recipe.parse(values, recipe.name)
+
+
+def noise_images(recipe: Recipe, num_images: int) -> LensImages:
+    """Make labelled images of noise, as large as a recipe takes them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Gives size and split.
+    num_images : int
+        That are left to train on.
+
+    Returns
+    -------
+    LensImages
+        Of one channel.
+    """
     side = recipe.preprocessing.crop_pixels or recipe.preprocessing.size or 64
     # the split leaves 0.7 of the images to train on
     count = 2 * round(num_images / recipe.split.train / 2)
@@ -90,7 +120,23 @@ def _noise(recipe: Recipe, num_images: int) -> LensImages:
     )
 
 
-def _ours(recipe: Recipe, images: LensImages, device: str) -> float:
+def throughput(recipe: Recipe, images: LensImages, device: str) -> float:
+    """Train and tell how fast it went.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of `timed_recipe`.
+    images : LensImages
+        To train on.
+    device : str
+        Where.
+
+    Returns
+    -------
+    float, images/s
+        Without the first epoch and the forward passes of validation.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "noise.h5"
         save(images, path)

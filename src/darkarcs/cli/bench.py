@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from darkarcs.cli.bench_arms import arms
 from darkarcs.cli.bench_detection import detection
 from darkarcs.cli.bench_familiarity import familiarity
 from darkarcs.cli.bench_fidelity import fidelity
@@ -28,6 +29,7 @@ app.command()(simulation)
 app.command()(fidelity)
 app.command()(familiarity)
 app.command()(detection)
+app.command()(arms)
 
 
 @app.command()

@@ -50,6 +50,35 @@ def inference_cells(content: dict[str, Any]) -> Table:
     return header, rows
 
 
+def arm_cells(content: dict[str, Any]) -> Table:
+    """Write what ``darkarcs bench arms`` measured.
+
+    Parameters
+    ----------
+    content : dict
+        Its file.
+
+    Returns
+    -------
+    header : tuple of str
+        Names of the columns.
+    rows : list of tuple of str
+        Of each arm, the plain one first.
+
+    Examples
+    --------
+    >>> arm = {"throughput": 168.4, "ratio": 0.5, "token_forwards": 130.0}
+    >>> arm_cells({"arms": {"random": arm}})[1]
+    [('random', '168', '0.50', '130')]
+    """
+    header = ("arm", "training images/s", "of the first arm's", "token-forwards an image")
+    rows: list[tuple[str, ...]] = [
+        (name, f"{row['throughput']:.0f}", f"{row['ratio']:.2f}", f"{row['token_forwards']:.0f}")
+        for name, row in content["arms"].items()
+    ]
+    return header, rows
+
+
 def limit_model_cells(content: dict[str, Any]) -> Table:
     """Write where models stand between the observer and the oracles, by pooled AUC.
 

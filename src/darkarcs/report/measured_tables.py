@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from darkarcs.errors import DataError
 from darkarcs.evaluation.measurement_cells import map_cells, number_cells
 from darkarcs.report.benchmark_table import leaderboard_table, leaky_entries, shortcut_table
-from darkarcs.report.cost_cells import inference_cells, limit_model_cells
+from darkarcs.report.cost_cells import arm_cells, inference_cells, limit_model_cells
 from darkarcs.report.detection_cells import detection_cells, limit_cells, sensitivity_cells
 from darkarcs.report.evidence_cells import evidence_cells, evidence_model_cells
 from darkarcs.report.familiarity_cells import familiarity_cells
@@ -87,7 +88,9 @@ def sweep_table(content: dict[str, Any]) -> str:
     str
         Markdown.
     """
-    header = ["labels a class", "arm", "AUC", "against the first arm", "seeds", "images/s"]
+    header = ["labels a class", "arm", "AUC", "against the first arm", "seeds"]
+    header += ["token-forwards", "steps", "images/s"]
+    spent = _spent(content["rows"])
     with_erasing = any("erasing_gain" in line for line in content["summary"])
     if with_erasing:
         header.append("gain by erasing while predicting")
@@ -102,12 +105,27 @@ def sweep_table(content: dict[str, Any]) -> str:
             f"{line['auc']:.4f}{spread}{mark}",
             _difference(line["difference"], line["difference_interval"]),
             str(line["seeds"]),
+            *spent[line["arm"], line["num_per_class"]],
             f"{line['throughput']:.0f}",
         ]
         if with_erasing:
             cells.append(_difference(line["erasing_gain"], line["erasing_gain_interval"]))
         rows.append(cells)
     return markdown_table(header, rows)
+
+
+def _spent(rows: list[dict[str, Any]]) -> dict[tuple[str, int | None], tuple[str, str]]:
+    """Tell what a run of each arm took, the mean over its seeds."""
+    runs: dict[tuple[str, int | None], list[dict[str, Any]]] = {}
+    for row in rows:
+        runs.setdefault((row["arm"], row["num_per_class"]), []).append(row)
+    return {
+        arm: (
+            f"{mean(row['token_forwards'] for row in of_arm) / 1e6:.2f}M",
+            f"{mean(row['optimizer_steps'] for row in of_arm):,.0f}",
+        )
+        for arm, of_arm in runs.items()
+    }
 
 
 def _difference(value: float, interval: list[float] | None) -> str:
@@ -230,6 +248,7 @@ def _origin(content: dict[str, Any], file: Path, results: Path) -> str:
 
 #: Writers of tables by kind.
 KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "arm-speed": lambda content: markdown_table(*arm_cells(content)),
     "sweep": sweep_table,
     "simulation-speed": simulation_speed_table,
     "audit": audit_table,

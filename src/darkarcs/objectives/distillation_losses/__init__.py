@@ -1,4 +1,7 @@
-"""Losses between a student and its teacher, one a file; each is zero when both are equal."""
+"""Losses between a student and its teacher, one a file; each is zero when both are equal.
+
+Hard answers are so in the limit of a student that is sure.
+"""
 
 from darkarcs.objectives.distillation_losses.answers import (
     hard_answers,
