@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from darkarcs import data
+from darkarcs.benchmark.sweep_earlier import EarlierRows, read_earlier
 from darkarcs.benchmark.sweep_rows import SweepRow, write_sweep
 from darkarcs.benchmark.sweep_settings import DEVELOPMENT, Sweep, SweepRun
 from darkarcs.data import LensImages, SplitSettings, divide
@@ -33,6 +34,7 @@ def run_sweep(
     *,
     overrides: tuple[str, ...] = (),
     results: Path | None = None,
+    measured: Path | None = None,
     device: str = "auto",
     progress: Callable[[str], None] | None = None,
 ) -> list[SweepRow]:
@@ -50,6 +52,8 @@ def run_sweep(
         More overrides of every arm, for paths and threads of this machine.
     results : pathlib.Path, optional
         Folder of results: gets ``sweeps/NAME.json`` and lines in the log of test evaluations.
+    measured : pathlib.Path, optional
+        An earlier result of the same comparison: its runs are not trained again.
     device : str, default "auto"
         Where to train.
     progress : callable, optional
@@ -69,6 +73,9 @@ def run_sweep(
     if target is not None:
         require_new(target)
     images = data.open(data_uri)
+    earlier = EarlierRows((), ())
+    if measured is not None:
+        earlier = read_earlier(measured, sweep, images.content_hash)
     rows = []
     for labels in sweep.num_per_class or (None,):
         lengths: dict[str, tuple[str, ...]] = {}
@@ -86,13 +93,19 @@ def run_sweep(
                 rates = sweep.learning_rates or (recipe.training.learning_rate,)
                 if arm in tuned:
                     rates = (tuned[arm],)
+                before = earlier.find(arm, labels, recipe, rates)
+                if before is not None:
+                    tuned |= {arm: before.learning_rate} if sweep.tuned_with == "first seed" else {}
+                    rows.append(before)
+                    continue
                 models[arm], rate = _best_of_rates(rates, recipe, data_uri, folder, device)
                 if sweep.tuned_with == "first seed":
                     tuned[arm] = rate
                 rows.append(_measure(sweep, arm, labels, seed, models[arm], images, results))
                 logger.info("%s: AUC %.4f on %s", folder, rows[-1].auc, sweep.measured_on)
     if target is not None:
-        write_sweep(rows, sweep.model_dump(mode="json"), images.content_hash, target)
+        configuration = sweep.model_dump(mode="json")
+        write_sweep(rows, configuration, images.content_hash, target, earlier.origins)
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ class SweepRow(BaseModel):
         As resolved.
     learning_curve : list of dict
         Images seen, validation AUC and loss, epoch by epoch.
+    earlier : bool
+        Whether it was taken from an earlier result, perhaps of another machine.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,10 +73,15 @@ class SweepRow(BaseModel):
     model_hash: str
     recipe: dict[str, Any]
     learning_curve: list[dict[str, Any]]
+    earlier: bool = False
 
 
 def write_sweep(
-    rows: list[SweepRow], configuration: dict[str, Any], data_hash: str, path: Path
+    rows: list[SweepRow],
+    configuration: dict[str, Any],
+    data_hash: str,
+    path: Path,
+    earlier: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Write the result of a sweep, once.
 
@@ -87,6 +95,8 @@ def write_sweep(
         Of the data set.
     path : pathlib.Path
         A new file.
+    earlier : sequence of dict
+        Where rows come from that were measured before.
 
     Returns
     -------
@@ -100,6 +110,7 @@ def write_sweep(
         "commit": git_commit(),
         "machine": describe_machine(),
         "data_hash": data_hash,
+        **({"earlier": list(earlier)} if earlier else {}),
         "summary": summarize([row.model_dump(mode="json") for row in rows]),
         "rows": [row.model_dump(mode="json") for row in rows],
     }
@@ -121,8 +132,9 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     list of dict
         For each number of labels and arm: ``auc`` (mean), ``spread`` (standard deviation over
         seeds), ``difference`` (mean difference from the first arm), ``difference_interval`` (95 %,
-        Student's t over seeds; None with one seed), ``throughput`` (training images / s); where
-        models also predicted by erasing ``erasing_gain`` and ``erasing_gain_interval``, likewise.
+        Student's t over seeds; None with one seed), ``throughput`` (training images / s, of
+        the runs that are not of an earlier result where there are any); where models also
+        predicted by erasing ``erasing_gain`` and ``erasing_gain_interval``, likewise.
 
     Examples
     --------
@@ -149,6 +161,7 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for arm in arms:
             mine = [r for r in rows if r["arm"] == arm and r["num_per_class"] == labels]
             plain = areas[arms[0]]
+            timed = [row for row in mine if not row.get("earlier")] or mine
             differences = [auc - plain[seed] for seed, auc in areas[arm].items() if seed in plain]
             summary.append(
                 {
@@ -162,7 +175,7 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     "difference": float(np.mean(differences)) if differences else None,
                     "difference_interval": mean_interval(differences),
                     "throughput": float(
-                        np.median([row["images_seen"] / row["wall_time"] for row in mine])
+                        np.median([row["images_seen"] / row["wall_time"] for row in timed])
                     ),
                     "converged": sum(row["converged"] for row in mine),
                     **_erasing_gain(mine),

@@ -18,6 +18,9 @@ def sweep(
     results: Annotated[
         Path | None, typer.Option(help="Folder of results: gets sweeps/NAME.json.")
     ] = None,
+    measured: Annotated[
+        Path | None, typer.Option(help="An earlier result: its runs are not trained again.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -34,6 +37,7 @@ def sweep(
         out,
         overrides=tuple(overrides or ()),
         results=results,
+        measured=measured,
         device=device,
         progress=lambda text: typer.echo(text, err=True),
     )

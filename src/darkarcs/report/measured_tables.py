@@ -240,7 +240,8 @@ def _origin(content: dict[str, Any], file: Path, results: Path) -> str:
     name = file.relative_to(results.parent).as_posix()
     # models that were put beside measured limits have commands of their own
     models = [one for one in content.get("models", ()) if isinstance(one, dict)]
-    made = (one.get("command") for one in (content, *models, *content.get("entries", ())))
+    parts = (*content.get("earlier", ()), content, *models, *content.get("entries", ()))
+    made = (one.get("command") for one in parts)
     commands = dict.fromkeys(str(command) for command in made if command)
     told = ", then ".join(f"`{command}`" for command in commands)
     return f"From `{name}`" + (f", written by {told}." if told else ".")
