@@ -13,7 +13,7 @@ app = typer.Typer(help="List, describe and release models.", no_args_is_help=Tru
 
 @app.command("list")
 def list_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with paths.")] = False,
 ) -> None:
     """List the released models that this installation can find."""
     from darkarcs.zoo import list_released
@@ -26,12 +26,15 @@ def list_command(
         typer.echo("No released model is here; DARKARCS_WEIGHTS may name folders that hold some.")
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("name", "task", "classes", "parameters", "path")
+    # a name is to be typed, so it is never cut; --json has the paths
+    table = Table(
+        Column("name", no_wrap=True), "task", "classes", Column("parameters", no_wrap=True)
+    )
     for model in models:
         classes = ", ".join(model.classes)
-        table.add_row(model.name, model.task, classes, f"{model.parameters:,}", str(model.path))
+        table.add_row(model.name, model.task, classes, f"{model.parameters:,}")
     Console().print(table)
 
 

@@ -96,13 +96,15 @@ def sweep_table(content: dict[str, Any]) -> str:
         header.append("gain by erasing while predicting")
     rows = []
     for line in content["summary"]:
-        spread = "" if line["spread"] is None else f" +- {line['spread']:.4f}"
+        # near one the fourth digit is all nines
+        digits = 5 if line["auc"] > 0.999 else 4
+        spread = "" if line["spread"] is None else f" +- {line['spread']:.{digits}f}"
         unconverged = line["seeds"] - line["converged"]
         mark = f" ({unconverged} not converged)" if unconverged else ""
         cells = [
             str(line["num_per_class"] or "all"),
             line["arm"],
-            f"{line['auc']:.4f}{spread}{mark}",
+            f"{line['auc']:.{digits}f}{spread}{mark}",
             _difference(line["difference"], line["difference_interval"]),
             str(line["seeds"]),
             *spent[line["arm"], line["num_per_class"]],
