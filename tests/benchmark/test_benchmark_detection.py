@@ -31,12 +31,14 @@ from darkarcs.benchmark.detection_observers import (
     open_predictors,
 )
 from darkarcs.errors import ConfigurationError, DataError, ModelError, OutputExistsError
+from darkarcs.fitting import SmoothFit, SmoothFitter
 from darkarcs.inference import Predictor
 from darkarcs.scenes import Scene
 from darkarcs.scenes.smooth import macro_nuisances
 from darkarcs.simulation import parse_uri, simulate
 from darkarcs.training import Recipe, train
 from small_scenes import scene, write
+from suite_examples import write_model
 
 SETTINGS = DetectionSettings(
     log10_masses=(9.0, 10.5), num=40, num_controls=60, false_positive_rates=(0.1,), seed=3
@@ -219,6 +221,32 @@ def test_noise_of_controls_and_cases_is_not_the_same(model: Path) -> None:
     scores = control_scores(one, SETTINGS, {"m": Predictor(model)})["m"]
     assert scores.shape == (60,)
     assert len(np.unique(scores)) == 60
+
+
+def test_models_of_the_same_fits_share_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = SmoothFit.of(small())
+    options = {"channels": fit.num_channels, "smooth_fit": fit.model_dump(mode="json")}
+    folders = [
+        write_model(tmp_path / name, ("no_sub", "cdm"), seed=seed, **options)
+        for seed, name in enumerate(("one", "two"))
+    ]
+    fitted: list[int] = []
+    fit_all = SmoothFitter.fit
+
+    def counted(self: SmoothFitter, images: Any, *args: Any, **keywords: Any) -> Any:
+        fitted.append(len(images))
+        return fit_all(self, images, *args, **keywords)
+
+    monkeypatch.setattr(SmoothFitter, "fit", counted)
+    settings = SETTINGS.model_copy(update={"num_controls": 6})
+    predictors = open_predictors(folders)
+    together = control_scores(smooth_scene(small()), settings, predictors)
+    assert fitted == [6]
+    name = list(predictors)[1]
+    alone = control_scores(smooth_scene(small()), settings, {name: predictors[name]})
+    np.testing.assert_array_equal(together[name], alone[name])
 
 
 @pytest.mark.parametrize(

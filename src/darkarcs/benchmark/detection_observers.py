@@ -25,7 +25,7 @@ from darkarcs.benchmark.detection_rates import require_smooth_class, substructur
 from darkarcs.configuration import Configuration
 from darkarcs.data import LensImages
 from darkarcs.errors import ConfigurationError
-from darkarcs.inference import Predictor
+from darkarcs.inference import Predictor, SharedImages
 from darkarcs.scenes import LensParameters, Part, Scene
 from darkarcs.scenes.smooth import macro_nuisances
 from darkarcs.simulation.progress import show_progress
@@ -230,7 +230,8 @@ def control_scores(
         for start in range(0, count, CHUNK):
             lenses = render_smooth(smooth, drawn.select(slice(start, start + CHUNK)))
             images = observe(smooth, lenses.images, lenses.parameters, "no_sub")
-            parts.append({name: scores_of(one, images) for name, one in predictors.items()})
+            shared = SharedImages(images)  # models of the same fits
+            parts.append({n: scores_of(one, shared.taken_by(one)) for n, one in predictors.items()})
             advance(len(images))
     return _joined(parts)
 
@@ -251,9 +252,9 @@ def _look(
             images = smooth.render(drawn)
         oracles.append(without.strengths(images))
         if predictors:
-            observed = observe(smooth, images, drawn, mass)
+            shared = SharedImages(observe(smooth, images, drawn, mass))
             for name, predictor in predictors.items():
-                models[name].append(scores_of(predictor, observed))
+                models[name].append(scores_of(predictor, shared.taken_by(predictor)))
     halo = next(iter(lenses.values())).columns
     x, y = (halo[f"substructure.{axis}"] + halo[f"lens.centre_{axis}"] for axis in "xy")
     return Detections(
@@ -273,7 +274,7 @@ def scores_of(predictor: Predictor, images: LensImages) -> Floats:
     predictor : Predictor
         The model.
     images : LensImages
-        With noise.
+        With noise, or what the model takes of them.
 
     Returns
     -------
