@@ -10,6 +10,7 @@ import yaml
 from darkarcs.benchmark import arm_speed
 from darkarcs.benchmark.sweep_settings import load_sweep
 from darkarcs.errors import ConfigurationError
+from suite_examples import write_model
 
 SWEEP = {
     "schema_version": 1,
@@ -51,6 +52,26 @@ def test_arms_are_timed_in_turns(path: Path) -> None:
     # a round more, with the same tokens: filled patches are seen like others
     assert random["token_forwards"] == 2 * none["token_forwards"]
     assert found["machine"]["threads"] >= 1
+
+
+def test_stored_answers_are_spread_over_the_sweep(path: Path, tmp_path: Path) -> None:
+    teacher = write_model(tmp_path / "teacher", ("no_sub", "sub"), seed=1)
+    stored = ["objective={kind: distillation}", f"teacher.models=['{teacher}']"]
+    arms = {
+        "none": ["objective={kind: classification}"],
+        "stored": [*stored, "teacher.answers=stored"],
+    }
+    values = {
+        **SWEEP,
+        "arms": arms,
+        "budget_images": 64 * 40,
+        "common": ["preprocessing.crop_pixels=20"],
+    }
+    path.write_text(yaml.safe_dump(values))
+    found = arm_speed(load_sweep(path), num_images=64, repeats=1, channels=1)
+    none, more = (found["arms"][arm]["token_forwards"] for arm in ("none", "stored"))
+    # eight views of each image, over forty epochs; the teacher is of the student's size or smaller
+    assert 0 < more - none < none
 
 
 def test_arms_that_cannot_be_timed_are_told(path: Path) -> None:

@@ -98,6 +98,19 @@ def test_steps_of_a_gradient_are_no_cut_off_sky() -> None:
     assert not border_sky(steps).cut.any()
     flat = np.ones((1, 1, 64, 64), dtype=np.float32)
     assert not border_sky(flat).cut.any()
+    y, x = np.mgrid[:64, :64] - 31.5
+    halo = np.floor(255 * np.exp(-np.hypot(x, y) / 6)).astype(np.float32)[None, None]
+    assert not border_sky(halo).cut.any()
+    faint = np.random.default_rng(0).poisson([[0.7], [0.8]], (50, 2, 4096))
+    assert not border_sky(faint.reshape(50, 2, 64, 64).astype(np.float32)).cut.any()
+
+
+def test_the_counts_of_model_one_are_a_sky_that_was_cut_off() -> None:
+    lenses = data.open("scene:deeplense-1?num=12&seed=3")
+    sky = border_sky(lenses.images)
+    assert sky.cut.all()
+    doubled = border_sky(more_noise(lenses).images)
+    np.testing.assert_allclose(doubled.noise / sky.noise, 2, rtol=0.1)
 
 
 def test_noise_doubles_in_each_image() -> None:

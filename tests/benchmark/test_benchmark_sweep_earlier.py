@@ -11,6 +11,7 @@ import yaml
 
 from darkarcs import data
 from darkarcs.benchmark.sweep import run_sweep
+from darkarcs.benchmark.sweep_rows import summarize
 from darkarcs.benchmark.sweep_settings import Sweep, load_sweep
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.report.measured_tables import refresh_measured
@@ -102,11 +103,32 @@ def test_the_table_tells_both_commands(files: Path, tmp_path: Path) -> None:
     assert told in page.read_text(encoding="utf-8")
 
 
-def test_other_recipes_are_trained_anew(files: Path, tmp_path: Path) -> None:
-    changed = sweep_of(files, common=("training.weight_decay=0.1",), learning_rates=(1e-4, 1e-3))
+def test_other_recipes_are_trained_anew(
+    files: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed = sweep_of(files, common=("training.weight_decay=0.1",))
     old = files / "results" / "sweeps" / "tiny.json"
-    (row,) = run_sweep(changed, str(files / "rings.h5"), tmp_path / "runs", measured=old)
+    uri = str(files / "rings.h5")
+    (row,) = run_sweep(changed, uri, tmp_path / "runs", measured=old, results=tmp_path / "results")
     assert not row.earlier
+    assert "none, seed 0: trained anew: training.weight_decay is 0.1 now and was" in caplog.text
+    # nothing of the earlier result is left to tell of
+    after = json.loads((tmp_path / "results" / "sweeps" / "tiny.json").read_text("utf-8"))
+    assert "earlier" not in after
+
+
+def test_threads_change_no_weights(files: Path, tmp_path: Path) -> None:
+    old = files / "results" / "sweeps" / "tiny.json"
+    (row,) = run_sweep(
+        sweep_of(files),
+        str(files / "rings.h5"),
+        tmp_path / "runs",
+        overrides=("training.threads=2",),
+        measured=old,
+    )
+    assert row.earlier
+    (line,) = summarize([row.model_dump(mode="json")])
+    assert line["throughput"] is None
 
 
 @pytest.mark.parametrize(
@@ -114,6 +136,7 @@ def test_other_recipes_are_trained_anew(files: Path, tmp_path: Path) -> None:
     [
         ({"measured_on": "test"}, "was measured with measured_on development, not test"),
         ({"learning_rates": (1e-3,)}, "was measured with learning_rates"),
+        ({"seeds": (1, 0)}, "was measured with first seed 0, not 1"),
         ({"arms": {"none": (), "b": ("teacher.models=[{model:none}]",)}}, "taught by another"),
     ],
 )
@@ -131,6 +154,9 @@ def test_other_images_and_other_files_are_refused(files: Path, tmp_path: Path) -
     with pytest.raises(DataError, match=r"tiny\.json: is of other images"):
         run_sweep(sweep_of(files), str(tmp_path / "others.h5"), tmp_path, measured=old)
     (tmp_path / "no.json").write_text('{"rows": 3}', encoding="utf-8")
-    for name in ("no.json", "missing.json", "others.h5"):
+    content = json.loads(old.read_text("utf-8"))
+    del content["machine"]
+    (tmp_path / "old.json").write_text(json.dumps(content), encoding="utf-8")
+    for name in ("no.json", "old.json", "missing.json", "others.h5"):
         with pytest.raises(DataError, match=rf"{name}: is not the result of a sweep"):
             run_sweep(sweep_of(files), str(files / "rings.h5"), tmp_path, measured=tmp_path / name)

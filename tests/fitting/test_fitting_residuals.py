@@ -267,8 +267,8 @@ def test_an_interrupted_run_goes_on(
         residuals_to_store(lenses, fit, out, progress=interrupt)
     assert fitted == [4]
     assert not out.exists()
-    (partial,) = tmp_path.glob(".out.h5.*.partial")
-    assert [path.name for path in partial.iterdir()] == ["000000000.npz"]
+    partial = tmp_path / ".out.h5.partial"
+    assert len(list(partial.iterdir())) == 1
     fitted.clear()
     seen: list[int] = []
     residuals_to_store(lenses, fit, out, progress=seen.append)

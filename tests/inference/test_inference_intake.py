@@ -14,7 +14,7 @@ from darkarcs import data
 from darkarcs.data import LensImages, Preprocessing
 from darkarcs.data.store import save
 from darkarcs.errors import DataError
-from darkarcs.fitting import SmoothFit, kept_residuals, residual_images
+from darkarcs.fitting import SmoothFit, SmoothFitter, residual_images
 from darkarcs.inference import Predictor
 from darkarcs.inference.intake import GREY_TOLERANCE, take_images
 from darkarcs.model_folder import (
@@ -168,17 +168,31 @@ def test_fits_are_kept_by_pixels_and_made_again_where_damaged(
     scene: Scene, lenses: LensImages, left: LensImages, tmp_path: Path
 ) -> None:
     fit, folder = SmoothFit.of(scene), tmp_path / "cache"
-    kept = kept_residuals(lenses, fit, folder)
+    kept = residual_images(lenses, fit, cache=folder)
     [file] = folder.iterdir()
     np.testing.assert_array_equal(kept.images, left.images)
     for name, column in left.metadata.items():
         np.testing.assert_array_equal(kept.metadata[name], column)
     assert kept.class_names == left.class_names
     file.write_bytes(file.read_bytes()[:1000])
-    again = kept_residuals(lenses, fit, folder)
+    again = residual_images(lenses, fit, cache=folder)
     np.testing.assert_array_equal(again.images, left.images)
     # the same names with other pixels: a corruption keeps identities
     brighter = replace(lenses, images=lenses.images * np.float32(1.01))
-    other = kept_residuals(brighter, fit, folder)
+    other = residual_images(brighter, fit, cache=folder)
     assert len(list(folder.iterdir())) == 2
     assert not np.array_equal(other.images, left.images)
+
+
+def test_what_is_kept_knows_no_labels(
+    scene: Scene, lenses: LensImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit, folder = SmoothFit.of(scene), tmp_path / "cache"
+    residual_images(lenses, fit, cache=folder)
+    monkeypatch.setattr(SmoothFitter, "fit", None)
+    assert lenses.labels is not None
+    corrected = replace(lenses, labels=1 - lenses.labels)
+    found: list[int] = []
+    taken = residual_images(corrected, fit, cache=folder, progress=found.append)
+    np.testing.assert_array_equal(taken.labels, corrected.labels)
+    assert sum(found) == len(lenses)

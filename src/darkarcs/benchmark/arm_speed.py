@@ -23,6 +23,7 @@ def arm_speed(
     overrides: tuple[str, ...] = (),
     arms: tuple[str, ...] = (),
     num_images: int = 1024,
+    channels: int = 1,
     repeats: int = 3,
     device: str = "auto",
     progress: Callable[[str], None] | None = None,
@@ -30,8 +31,8 @@ def arm_speed(
     """Measure how many images a second `darkarcs.training.train` takes with each arm.
 
     All train on the same synthetic images of noise, in turns, each in a process that is warm; the
-    first epoch of each run and the forward passes of validation are left out. Noise is as slow as
-    lenses are.
+    first epoch of each run and the forward passes of validation are left out, and so is the time in
+    which a teacher stores its answers before the run. Noise is as slow as lenses are.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ def arm_speed(
         Those to measure beside the first; empty for all.
     num_images : int, default 1024
         Training images an epoch.
+    channels : int, default 1
+        Of the images; residuals of fits have more than one.
     repeats : int, default 3
         Turns.
     device : str, default "auto"
@@ -54,7 +57,8 @@ def arm_speed(
     -------
     dict
         Ready for JSON: ``arms`` with for each ``throughput`` (images/s, median), ``ratio`` to the
-        first arm (median of the ratios within a turn), ``ratios`` and ``token_forwards`` an image;
+        first arm (median of the ratios within a turn), ``ratios`` and ``token_forwards`` an image
+        (stored answers included, spread over the epochs that the sweep's budget allows here);
         ``sweep``, ``num_images``, ``command``, ``version``, ``machine``.
 
     Raises
@@ -69,10 +73,10 @@ def arm_speed(
             )
     first = next(iter(sweep.arms))
     chosen = dict.fromkeys((first, *(arms or sweep.arms)))
-    recipes = {
-        arm: timed_recipe(SweepRun(sweep, arm, None, 0, overrides, {}).recipe()) for arm in chosen
-    }
-    images = noise_images(recipes[first], num_images)
+    epochs = f"training.epochs={max(1, round(sweep.budget_images / num_images))}"
+    whole = {arm: SweepRun(sweep, arm, None, 0, overrides, {}).recipe((epochs,)) for arm in chosen}
+    recipes = {arm: timed_recipe(recipe) for arm, recipe in whole.items()}
+    images = noise_images(recipes[first], num_images, channels)
     found: dict[str, list[float]] = {arm: [] for arm in chosen}
     for turn in range(repeats):
         # who goes first changes: the machine is cooler then
@@ -82,7 +86,7 @@ def arm_speed(
                 progress(f"turn {turn + 1} of {repeats}: {arm}")
             found[arm].append(throughput(recipes[arm], images, device))
     rows = {}
-    for arm, recipe in recipes.items():
+    for arm, recipe in whole.items():
         ratios = [one / plain for one, plain in zip(found[arm], found[first], strict=True)]
         rows[arm] = {
             "throughput": statistics.median(found[arm]),
@@ -96,6 +100,7 @@ def arm_speed(
         "model": recipes[first].model.name,
         "batch_size": recipes[first].training.batch_size,
         "num_images": num_images,
+        "channels": channels,
         "arms": rows,
         "command": command_line(),
         "version": package_version(),

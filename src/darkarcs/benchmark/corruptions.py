@@ -4,9 +4,9 @@ Corruptions act on images as stored, before any preprocessing. Every draw is add
 image's identity, so that all models see the same corrupted pixels, and a larger cover hides
 what a smaller one hid.
 
-Some pipelines subtract the sky and cut off what is negative, counting does it by itself: half of
-the sky is then exactly at the floor. Its noise is read off the other half, the missing half is
-drawn before a corruption acts, and cut off again after it.
+Some pipelines subtract the sky and cut off what is negative, as the simulator of the published
+Model I does before it counts: half of the sky is then exactly at the floor. Its noise is read off
+the other half, the missing half is drawn before a corruption acts, and cut off again after it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ LOWER_QUANTILE = 0.1587
 UPPER_QUANTILE = 0.9772
 #: How far from one half the share of the border at its floor may be, for a sky that was cut off.
 CUT_TOLERANCE = 0.1
+#: Largest share of the border at the value next to the floor; faint counts and steps have more.
+MAX_STEP_SHARE = 0.1
 #: Largest ratio of one and two standard deviations there; steps of a digitized gradient have 1.
 MAX_SPREAD_RATIO = 0.75
 
@@ -90,7 +92,9 @@ def border_sky(images: Floats) -> Sky:
     at_floor = (pixels == floor[..., None]).mean(axis=-1)
     # of a Gaussian cut at its middle, above is one standard deviation and far above are two
     spread = (above > floor) & (above - floor < MAX_SPREAD_RATIO * (far_above - floor))
-    cut = (np.abs(at_floor - 0.5) < CUT_TOLERANCE) & spread
+    step = np.where(pixels > floor[..., None], pixels, np.inf).min(axis=-1)
+    fine = (pixels == step[..., None]).mean(axis=-1) < MAX_STEP_SHARE
+    cut = (np.abs(at_floor - 0.5) < CUT_TOLERANCE) & spread & fine
     return Sky(np.where(cut, floor, level), np.where(cut, above - floor, level - below), cut)
 
 

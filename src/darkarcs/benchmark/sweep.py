@@ -105,7 +105,8 @@ def run_sweep(
                 logger.info("%s: AUC %.4f on %s", folder, rows[-1].auc, sweep.measured_on)
     if target is not None:
         configuration = sweep.model_dump(mode="json")
-        write_sweep(rows, configuration, images.content_hash, target, earlier.origins)
+        origins = earlier.origins if any(row.earlier for row in rows) else ()
+        write_sweep(rows, configuration, images.content_hash, target, origins)
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,14 @@ from darkarcs.benchmark.sweep_settings import Sweep
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.training import Recipe
 
+logger = logging.getLogger(__name__)
+
 #: What of a result's configuration its rows depend on beside their recipes.
 _SAME = ("name", "learning_rates", "tuned_with", "measured_on", "erasing")
+
+
+#: Keys of recipes that change no weights but in the last digit.
+_IRRELEVANT = ("description", "training.threads", "training.loggers")
 
 
 @dataclass(frozen=True)
@@ -50,16 +57,33 @@ class EarlierRows:
         Returns
         -------
         SweepRow or None
-            The row of the same arm whose recipe is the same in all but its description.
+            The row of the same arm whose recipe is the same in all but its description and its
+            number of threads. A warning tells what differs.
         """
         for row in self.rows:
+            if (row.arm, row.num_per_class, row.seed) != (arm, labels, recipe.seed):
+                continue
             wanted = recipe.model_dump(mode="json")
             wanted["training"]["learning_rate"] = row.learning_rate
-            same = {**row.recipe, "description": ""} == {**wanted, "description": ""}
-            if row.arm == arm and row.num_per_class == labels and same:
-                taken = row.model_copy(update={"earlier": True})
-                return taken if row.learning_rate in rates else None
+            before, now = (_flat(values) for values in (row.recipe, wanted))
+            other = [key for key in before | now if before.get(key) != now.get(key)]
+            if not other and row.learning_rate in rates:
+                return row.model_copy(update={"earlier": True})
+            key = other[0] if other else "training.learning_rate"
+            logger.warning(
+                "%s, seed %s: trained anew: %s is %s now and was %s",
+                *(arm, recipe.seed, key, now.get(key), before.get(key)),
+            )
         return None
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Write nested keys as ``a.b``, without those that change no weights."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return {key: value for key, value in flat.items() if key not in _IRRELEVANT}
 
 
 def read_earlier(path: Path, sweep: Sweep, data_hash: str) -> EarlierRows:
@@ -93,16 +117,21 @@ def read_earlier(path: Path, sweep: Sweep, data_hash: str) -> EarlierRows:
         content = json.loads(path.read_text(encoding="utf-8"))
         rows = tuple(SweepRow.model_validate(row) for row in content["rows"])
         before = Sweep.parse(content["configuration"], str(path)).model_dump(mode="json")
+        origin = {key: content[key] for key in ("command", "commit", "version", "machine")}
+        images = content["data_hash"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: is not the result of a sweep ({reason})") from None
-    if content["data_hash"] != data_hash:
+    if images != data_hash:
         raise DataError(f"{path}: is of other images: measure these anew, without --measured")
     now = sweep.model_dump(mode="json")
-    for key in _SAME:
-        if before[key] != now[key]:
+    same = {key: (before[key], now[key]) for key in _SAME}
+    if sweep.tuned_with == "first seed":
+        same["first seed"] = (before["seeds"][0], now["seeds"][0])
+    for key, (old, new) in same.items():
+        if old != new:
             raise ConfigurationError(
-                f"{path}: was measured with {key} {before[key]}, not {now[key]}: "
+                f"{path}: was measured with {key} {old}, not {new}: "
                 "measure anew, without --measured"
             )
     if any("{model:" in text for texts in sweep.arms.values() for text in texts):
@@ -110,5 +139,4 @@ def read_earlier(path: Path, sweep: Sweep, data_hash: str) -> EarlierRows:
             f"{sweep.name}: an arm is taught by another, whose model is not in {path}: "
             "measure anew, without --measured"
         )
-    origin = {key: content[key] for key in ("command", "commit", "version", "machine")}
     return EarlierRows((*content.get("earlier", ()), origin), rows)

@@ -132,9 +132,9 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     list of dict
         For each number of labels and arm: ``auc`` (mean), ``spread`` (standard deviation over
         seeds), ``difference`` (mean difference from the first arm), ``difference_interval`` (95 %,
-        Student's t over seeds; None with one seed), ``throughput`` (training images / s, of
-        the runs that are not of an earlier result where there are any); where models also
-        predicted by erasing ``erasing_gain`` and ``erasing_gain_interval``, likewise.
+        Student's t over seeds; None with one seed), ``throughput`` (training images / s;
+        None where all runs are of an earlier result, perhaps of another machine); where models
+        also predicted by erasing ``erasing_gain`` and ``erasing_gain_interval``, likewise.
 
     Examples
     --------
@@ -161,7 +161,6 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for arm in arms:
             mine = [r for r in rows if r["arm"] == arm and r["num_per_class"] == labels]
             plain = areas[arms[0]]
-            timed = [row for row in mine if not row.get("earlier")] or mine
             differences = [auc - plain[seed] for seed, auc in areas[arm].items() if seed in plain]
             summary.append(
                 {
@@ -174,14 +173,17 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     else None,
                     "difference": float(np.mean(differences)) if differences else None,
                     "difference_interval": mean_interval(differences),
-                    "throughput": float(
-                        np.median([row["images_seen"] / row["wall_time"] for row in timed])
-                    ),
+                    "throughput": _throughput(mine),
                     "converged": sum(row["converged"] for row in mine),
                     **_erasing_gain(mine),
                 }
             )
     return summary
+
+
+def _throughput(rows: list[dict[str, Any]]) -> float | None:
+    rates = [row["images_seen"] / row["wall_time"] for row in rows if not row.get("earlier")]
+    return float(np.median(rates)) if rates else None
 
 
 def _erasing_gain(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def timed_recipe(recipe: Recipe) -> Recipe:
     return Recipe.parse(values, recipe.name)
 
 
-def noise_images(recipe: Recipe, num_images: int) -> LensImages:
+def noise_images(recipe: Recipe, num_images: int, channels: int = 1) -> LensImages:
     """Make labelled images of noise, as large as a recipe takes them.
 
     Parameters
@@ -105,16 +105,18 @@ def noise_images(recipe: Recipe, num_images: int) -> LensImages:
         Gives size and split.
     num_images : int
         That are left to train on.
+    channels : int, default 1
+        Of each image.
 
     Returns
     -------
     LensImages
-        Of one channel.
+        Of two classes.
     """
     side = recipe.preprocessing.crop_pixels or recipe.preprocessing.size or 64
     # the split leaves 0.7 of the images to train on
     count = 2 * round(num_images / recipe.split.train / 2)
-    pixels = numpy_generator(0, "training_speed").normal(size=(count, 1, side, side))
+    pixels = numpy_generator(0, "training_speed").normal(size=(count, channels, side, side))
     return LensImages.from_arrays(
         pixels.astype(np.float32), np.arange(count) % 2, ("no_sub", "sub")
     )

@@ -18,6 +18,9 @@ def arms(
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key of every arm.")
     ] = None,
     num_images: Annotated[int, typer.Option(min=8, help="Training images an epoch.")] = 1024,
+    channels: Annotated[
+        int, typer.Option(min=1, help="Of the images: residuals of fits have several.")
+    ] = 1,
     repeats: Annotated[int, typer.Option(min=1, help="Turns.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="A new JSON file.")] = None,
@@ -44,6 +47,7 @@ def arms(
         overrides=tuple(overrides or ()),
         arms=tuple(only.split(",")) if only else (),
         num_images=num_images,
+        channels=channels,
         repeats=repeats,
         device=device,
         progress=lambda text: typer.echo(text, err=True),

@@ -48,7 +48,8 @@ def sweep(
     for line in summary:
         interval = line["difference_interval"]
         shown = "" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+        pace = "" if line["throughput"] is None else f"  {line['throughput']:.0f} images/s"
         typer.echo(
             f"{line['num_per_class'] or 'all':>5} labels  {line['arm']:28} AUC {line['auc']:.4f}  "
-            f"{line['difference']:+.4f}{shown}  {line['throughput']:.0f} images/s"
+            f"{line['difference']:+.4f}{shown}{pace}"
         )

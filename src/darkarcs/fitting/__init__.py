@@ -15,7 +15,6 @@ __all__ = [
     "SubhaloMaps",
     "SubhaloSearch",
     "fit_of",
-    "kept_residuals",
     "residual_images",
     "residuals_to_store",
     "scene_of",
@@ -31,8 +30,6 @@ def __getattr__(name: str) -> Any:
         return import_module("darkarcs.fitting.smooth_fit").SmoothFitter
     if name in ("SubhaloMaps", "SubhaloSearch"):
         return getattr(import_module("darkarcs.fitting.subhalo_search"), name)
-    if name == "kept_residuals":
-        return import_module("darkarcs.fitting.fit_cache").kept_residuals
     if name in __all__:
         return getattr(import_module("darkarcs.fitting.residuals"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

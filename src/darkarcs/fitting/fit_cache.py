@@ -1,68 +1,60 @@
-"""Residuals that are kept in a folder: fits take minutes, and a run that was cut off goes on."""
+"""Fits that are kept in a folder: they take minutes, and a run that was cut off goes on."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from darkarcs import data
-from darkarcs.data import LensImages
-from darkarcs.errors import DarkarcsError
-from darkarcs.fitting.residuals import SmoothFit, residuals_to_store
+from darkarcs.evaluation.provenance import package_version
+
+Arrays = dict[str, NDArray[Any]]
+
+#: To be raised when the same version of the package comes to fit the same pixels otherwise.
+_LAYOUT = 1
 
 
-def kept_residuals(
-    lenses: LensImages,
-    fit: SmoothFit,
-    folder: Path,
-    *,
-    progress: Callable[[int], None] | None = None,
-) -> LensImages:
-    """Read residuals from a folder, or fit smooth lenses and keep there what they leave.
+def kept(
+    folder: Path, identity: str, pixels: NDArray[np.float32], make: Callable[[], Arrays]
+) -> Arrays:
+    """Read what these pixels gave before, or make it and keep it.
 
     Parameters
     ----------
-    lenses : LensImages
-        As for `darkarcs.fitting.residual_images`.
-    fit : SmoothFit
-        What is fitted.
     folder : pathlib.Path
-        Gets one file for these pixels and this fit; made if it is not there. May be deleted at
-        any time.
-    progress : callable, optional
-        Called with the number of images that were just fitted, or found.
+        Gets one file for these pixels; made if it is not there. It may be deleted at any time,
+        and several processes may share it.
+    identity : str
+        Of the fits; others have files of their own, as have other versions of the package.
+    pixels : NDArray of float32, shape (N, C, H, W)
+        What is fitted.
+    make : callable
+        Fits.
 
     Returns
     -------
-    LensImages
-        As `darkarcs.fitting.residual_images` gives them. A file that is damaged is made again.
-
-    Raises
-    ------
-    DataError
-        If the images are residuals already, or not of the scene's size, bands or pixel scale.
+    dict of str to ndarray
+        As ``make`` gives them. A file that is damaged is made again.
     """
-    pixels = np.ascontiguousarray(lenses.images)
-    told = f"{fit.identity} {lenses.metadata['identity'].tolist()} {pixels.shape}".encode()
-    key = hashlib.sha256(told + pixels.tobytes()).hexdigest()[:16]
-    file = folder / f"fits-{key}.h5"
-    if not _is_whole(file, lenses):
-        folder.mkdir(parents=True, exist_ok=True)
-        residuals_to_store(lenses, fit, file, progress=progress)
-    return data.open(str(file))
-
-
-def _is_whole(file: Path, lenses: LensImages) -> bool:
-    if not file.exists():
-        return False
+    told = f"{_LAYOUT} {package_version()} {identity} {pixels.shape}".encode()
+    key = hashlib.sha256(told + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:24]
+    file = folder / f"fits-{key}.npz"
     try:
-        kept = data.open(str(file)).metadata["identity"]
-    except DarkarcsError:
-        kept = None
-    if kept is None or not np.array_equal(kept, lenses.metadata["identity"]):
-        file.unlink()
-        return False
-    return True
+        # opened here, for numpy leaves a file open that is no archive
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
+            return dict(found)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        pass  # not there, or damaged
+    arrays = make()
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{file.stem}.{os.getpid()}.npz"
+    np.savez(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(file)  # a kill leaves all of the file or none
+    return arrays

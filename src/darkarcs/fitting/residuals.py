@@ -19,11 +19,9 @@ makes residuals of new images by itself.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +34,7 @@ from darkarcs.configuration import Configuration
 from darkarcs.data import LensImages
 from darkarcs.data.store import save
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.fitting.fit_cache import kept
 from darkarcs.fitting.fitted_lenses import SmoothFits
 from darkarcs.fitting.smooth_fit import SmoothFitter
 from darkarcs.fitting.subhalo_search import STRENGTHS, SubhaloMaps, SubhaloSearch
@@ -115,7 +114,11 @@ def fit_of(lenses: LensImages) -> SmoothFit | None:
 
 
 def residual_images(
-    lenses: LensImages, fit: SmoothFit, *, progress: Callable[[int], None] | None = None
+    lenses: LensImages,
+    fit: SmoothFit,
+    *,
+    cache: Path | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> LensImages:
     """Fit smooth lenses to images and give what they leave.
 
@@ -125,8 +128,11 @@ def residual_images(
         As the scene's instrument observes them.
     fit : SmoothFit
         What is fitted.
+    cache : pathlib.Path, optional
+        Folder where fits are kept, so that pixels that were fitted before are not fitted again;
+        see `darkarcs.fitting.fit_cache.kept`.
     progress : callable, optional
-        Called with the number of images that were just fitted.
+        Called with the number of images that were just fitted, or found.
 
     Returns
     -------
@@ -141,11 +147,13 @@ def residual_images(
         If the images are residuals already, or not of the scene's size, bands or pixel scale.
     """
     _check(lenses, fit)
-    fitter = _fitter(fit.model_dump_json())
-    parts = [
-        _fitted(fitter, lenses.images[first : first + _SHARD], fit, progress)
-        for first in range(0, len(lenses), _SHARD)
-    ]
+    told, parts = fit.model_dump_json(), []
+    for first in range(0, len(lenses), _SHARD):
+        pixels = lenses.images[first : first + _SHARD]
+        make = partial(_fitted, _fitter(told), pixels, fit)
+        parts.append(make() if cache is None else kept(cache, fit.identity, pixels, make))
+        if progress is not None:
+            progress(len(pixels))
     return _joined(lenses, fit, parts)
 
 
@@ -184,25 +192,9 @@ def residuals_to_store(
     out = Path(out)
     if out.exists():
         raise OutputExistsError(out)
-    _check(lenses, fit)
-    told = json.dumps([fit.identity, lenses.metadata["identity"].tolist()])
-    folder = out.with_name(f".{out.name}.{hashlib.sha256(told.encode()).hexdigest()[:12]}.partial")
-    folder.mkdir(parents=True, exist_ok=True)
-    fitter, parts = _fitter(fit.model_dump_json()), []
-    for first in range(0, len(lenses), _SHARD):
-        shard = folder / f"{first:09d}.npz"
-        if shard.exists():
-            with np.load(shard, allow_pickle=False) as file:
-                parts.append(dict(file))
-            if progress is not None:
-                progress(len(parts[-1]["images"]))
-            continue
-        parts.append(_fitted(fitter, lenses.images[first : first + _SHARD], fit, progress))
-        partial = shard.with_suffix(".part.npz")
-        np.savez(partial, **parts[-1])
-        partial.replace(shard)  # a kill leaves all of the shard or none
-    save(_joined(lenses, fit, parts), out)
-    shutil.rmtree(folder)
+    folder = out.with_name(f".{out.name}.partial")
+    save(residual_images(lenses, fit, cache=folder, progress=progress), out)
+    shutil.rmtree(folder, ignore_errors=True)
     return out
 
 
@@ -240,7 +232,6 @@ def _fitted(
     fitter: SmoothFitter,
     images: NDArray[np.float32],
     fit: SmoothFit,
-    progress: Callable[[int], None] | None,
 ) -> dict[str, NDArray[Any]]:
     data = torch.tensor(images)
     fits = fitter.fit(data)
@@ -255,8 +246,6 @@ def _fitted(
         places = places.clamp(-LARGEST, LARGEST)
         channels.append(interpolate(places, data.shape[-2:], mode="bilinear"))
         columns["fit.log_evidence"] = maps.log_evidence.numpy()
-    if progress is not None:
-        progress(len(images))
     return {
         "images": torch.cat(channels, dim=1).numpy(),
         "fit.chi_square": fits.chi_square,

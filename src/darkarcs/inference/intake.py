@@ -61,11 +61,7 @@ def take_images(
         images = _as_grey(images)
     if fit is None:
         return images
-    taken: LensImages
-    if cache is None:
-        taken = fitting.residual_images(images, fit)
-    else:
-        taken = fitting.kept_residuals(images, fit, cache)
+    taken: LensImages = fitting.residual_images(images, fit, cache=cache)
     return taken
 
 

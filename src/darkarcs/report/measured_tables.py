@@ -108,7 +108,7 @@ def sweep_table(content: dict[str, Any]) -> str:
             _difference(line["difference"], line["difference_interval"]),
             str(line["seeds"]),
             *spent[line["arm"], line["num_per_class"]],
-            f"{line['throughput']:.0f}",
+            "" if line["throughput"] is None else f"{line['throughput']:.0f}",
         ]
         if with_erasing:
             cells.append(_difference(line["erasing_gain"], line["erasing_gain_interval"]))
