@@ -40,6 +40,15 @@ SPENT = [
     {"arm": "random", "num_per_class": 100, "token_forwards": tokens, "optimizer_steps": steps}
     for tokens, steps in ((2_070_000, 1000), (2_090_000, 1200))
 ]
+HALF = {"value": 0.5, "interval": [0.4, 0.6]}
+MEASURES = dict.fromkeys(("auc", "accuracy", "log_loss", "calibration_gap"), HALF)
+WEAK = {
+    "n": 100,
+    "overall": MEASURES,
+    "subpopulations": [{"text": "faint", "n": 20, "auc": HALF, "measures": MEASURES}],
+    "worst": [{"index": 0}],
+    "best": [],
+}
 LEAK = {"family": "radial profile", "auc": 0.993, "interval": [0.99, 0.996], "verdict": "leaks"}
 NULL = {
     "null": "massless",
@@ -70,6 +79,12 @@ def page_with(tmp_path: Path, kind: str, content: dict[str, Any] | None) -> Path
             {"summary": [SUMMARY], "rows": SPENT},
             "| 100 | random | 0.9123 +- 0.0100 (1 not converged) | +0.0123 [+0.0010, +0.0200] "
             "| 3 | 2.08M | 1,100 | 81 |",
+        ),
+        (
+            "weaknesses",
+            WEAK,
+            "| faint | 20 | 0.5000 [0.4000, 0.6000] | 0.500 [0.400, 0.600] "
+            "| 0.500 [0.400, 0.600] | +0.500 |",
         ),
         ("audit", AUDIT, "| `scene:a b` | radial profile | 0.993 [0.990, 0.996] | leaks |"),
         ("audit", AUDIT, "| `scene:a b` | null: massless, all | 0.510 +- 0.020 | passed |"),

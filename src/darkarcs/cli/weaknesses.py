@@ -105,40 +105,17 @@ def _table(title: str, rows: list[dict[str, Any]], found: dict[str, Any]) -> Any
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("", "images", "AUC", "accuracy", "log-loss", "too sure by", "q", title=title)
+    from darkarcs.report.weakness_cells import HEADER, overall_cells, subpopulation_cells
+
+    table = Table("", *HEADER, "q", title=title)
     table.title_justify = "left"
     table.columns[0].overflow, table.columns[0].min_width = "fold", 28
     for column in table.columns[1:]:
         column.justify = "right"
-    overall, rank_by = found["overall"], found["settings"]["rank_by"]
+    rank_by = found["settings"]["rank_by"]
     for row in rows:
-        measures = row["measures"]
-        table.add_row(
-            escape(row["text"]),
-            f"{row['n']:,}",
-            escape(_with_interval(row["auc"], 4)),
-            escape(_with_interval(measures["accuracy"], 3)),
-            escape(_with_interval(measures["log_loss"], 3)),
-            f"{measures['calibration_gap']['value']:+.3f}",
-            f"{measures[rank_by]['q_value']:.1g}",
-        )
+        shown = f"{row['measures'][rank_by]['q_value']:.1g}"
+        table.add_row(*map(escape, subpopulation_cells(row)), shown)
     table.add_section()
-    table.add_row(
-        "all images",
-        f"{found['n']:,}",
-        escape(_with_interval(overall["auc"], 4)),
-        escape(_with_interval(overall["accuracy"], 3)),
-        escape(_with_interval(overall["log_loss"], 3)),
-        f"{overall['calibration_gap']['value']:+.3f}",
-    )
+    table.add_row(*map(escape, overall_cells(found)))
     return table
-
-
-def _with_interval(measured: dict[str, Any], digits: int) -> str:
-    interval = measured["interval"]
-    shown = f"{measured['value']:.{digits}f}"
-    return (
-        shown
-        if interval is None
-        else f"{shown} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
-    )

@@ -18,6 +18,7 @@ from darkarcs.report.evidence_cells import evidence_cells, evidence_model_cells
 from darkarcs.report.familiarity_cells import familiarity_cells
 from darkarcs.report.markdown import markdown_table as markdown_table
 from darkarcs.report.robustness_cells import robustness_cells
+from darkarcs.report.weakness_cells import weakness_cells
 
 _MARKER = re.compile(
     r"(?P<open><!-- measured:(?P<kind>[\w-]+) (?P<file>[\w./-]+) -->)\n"
@@ -263,6 +264,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "familiarity": lambda content: markdown_table(*familiarity_cells(content)),
     "leaderboard": leaderboard_table,
     "limit": limit_table,
+    "weaknesses": lambda content: markdown_table(*weakness_cells(content)),
     "limit-models": lambda content: markdown_table(*limit_model_cells(content)),
     "measurement": lambda content: markdown_table(*number_cells(content)),
     "measurement-map": lambda content: markdown_table(*map_cells(content)),
