@@ -93,16 +93,14 @@ def run_sweep(
                 rates = sweep.learning_rates or (recipe.training.learning_rate,)
                 if arm in tuned:
                     rates = (tuned[arm],)
-                before = earlier.find(arm, labels, recipe, rates)
-                if before is not None:
-                    tuned |= {arm: before.learning_rate} if sweep.tuned_with == "first seed" else {}
-                    rows.append(before)
-                    continue
-                models[arm], rate = _best_of_rates(rates, recipe, data_uri, folder, device)
+                row = earlier.find(arm, labels, recipe, rates)
+                if row is None:
+                    models[arm] = _best_of_rates(rates, recipe, data_uri, folder, device)
+                    row = _measure(sweep, arm, labels, seed, models[arm], images, results)
+                    logger.info("%s: AUC %.4f on %s", folder, row.auc, sweep.measured_on)
                 if sweep.tuned_with == "first seed":
-                    tuned[arm] = rate
-                rows.append(_measure(sweep, arm, labels, seed, models[arm], images, results))
-                logger.info("%s: AUC %.4f on %s", folder, rows[-1].auc, sweep.measured_on)
+                    tuned[arm] = row.learning_rate
+                rows.append(row)
     if target is not None:
         configuration = sweep.model_dump(mode="json")
         origins = earlier.origins if any(row.earlier for row in rows) else ()
@@ -132,9 +130,9 @@ def _cost_and_length(recipe: Recipe, images: LensImages) -> tuple[float, int]:
 
 def _best_of_rates(
     rates: tuple[float, ...], recipe: Recipe, data_uri: str, folder: Path, device: str
-) -> tuple[Path, float]:
+) -> Path:
     """Train with each learning rate; the run's own validation images choose."""
-    runs: list[tuple[float, float, Path, float]] = []
+    runs: list[tuple[float, float, Path]] = []
     for rate in rates:
         run = folder / f"rate-{rate:g}"
         if not (run / "model" / "model.json").exists():
@@ -144,8 +142,8 @@ def _best_of_rates(
             train(Recipe.parse(values, recipe.name), data_uri, run, resume=begun, device=device)
         curve: list[dict[str, Any]] = read_description(run / "model").provenance["learning_curve"]
         best = max((point["validation_auc"], -point["validation_loss"]) for point in curve)
-        runs.append((*best, run / "model", rate))
-    return max(runs)[2:]
+        runs.append((*best, run / "model"))
+    return max(runs)[2]
 
 
 def _measure(

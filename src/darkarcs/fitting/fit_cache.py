@@ -17,9 +17,6 @@ from darkarcs.evaluation.provenance import package_version
 
 Arrays = dict[str, NDArray[Any]]
 
-#: To be raised when the same version of the package comes to fit the same pixels otherwise.
-_LAYOUT = 1
-
 
 def kept(
     folder: Path, identity: str, pixels: NDArray[np.float32], make: Callable[[], Arrays]
@@ -43,7 +40,7 @@ def kept(
     dict of str to ndarray
         As ``make`` gives them. A file that is damaged is made again.
     """
-    told = f"{_LAYOUT} {package_version()} {identity} {pixels.shape}".encode()
+    told = f"{package_version()} {identity} {pixels.shape}".encode()
     key = hashlib.sha256(told + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:24]
     file = folder / f"fits-{key}.npz"
     try:
