@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import small_scenes
-from darkarcs.benchmark.limit_models import EVIDENCE, _place, place_models
+from darkarcs.benchmark.limit_evidence import EVIDENCE, KNOWN
+from darkarcs.benchmark.limit_models import _place, place_models
 from darkarcs.evaluation.predictions import Predictions
 from darkarcs.evaluation.roc import auc
-from darkarcs.fitting import SmoothFit, SmoothFitter, residual_images
+from darkarcs.fitting import SmoothFit, SmoothFitter, SubhaloSearch, residual_images
 from darkarcs.limits import LimitRequest
 from darkarcs.limits.variants import make_variants
+from darkarcs.scenes.smooth import smooth_partners, smooth_values
 from darkarcs.simulation import SimulationRequest, simulate
 from suite_examples import write_model
 
@@ -68,3 +71,22 @@ def test_beside_a_model_of_fits_stands_what_fits_tell_without_it(
     monkeypatch.setattr(SmoothFitter, "fit", None)
     again = place_models(scene, request, folders, cache=tmp_path / "cache")
     assert [point.pooled for point in again] == [point.pooled for point in points]
+
+
+def test_evidence_of_a_known_lens_is_that_of_its_true_parameters() -> None:
+    scene = small_scenes.scene().with_classes(["no_sub", "cdm"])
+    request = LimitRequest(classes=("cdm",), fractions=(0.05,), num=6)
+    (point,) = place_models(scene, request, {}, known_lenses=True)
+    variant = make_variants(scene, request.classes, request.fractions)[0]
+    wanted = SimulationRequest(scene=variant.scene, seed=0, num=12, part="test", paired=True)
+    lenses, images = variant.scene.draw(seed=0, start=0, count=6, part="test"), simulate(wanted)
+    fitter = SmoothFitter(scene)
+    smooth = smooth_values(smooth_partners(scene, lenses))
+    values = {name: smooth[name].float() for name in fitter.coordinates.names}
+    parameters = fitter.coordinates.encode(values).repeat_interleave(2, dim=0)
+    pixels = torch.tensor(images.images)
+    maps = SubhaloSearch(fitter).search(pixels, fitter.at(pixels, parameters))
+    evidence, has_subhalos = maps.log_evidence.numpy(), images.label_names == "cdm"
+    assert point.model == KNOWN
+    assert point.pooled.value == pytest.approx(auc(evidence.astype(np.float64), has_subhalos))
+    assert point.paired == np.mean(evidence[has_subhalos] > evidence[~has_subhalos])

@@ -66,7 +66,7 @@ def test_models_are_put_beside_measured_limits(
     CliRunner().invoke(app, [*small, "--results", str(first)], catch_exceptions=False)
     file = first / "limits" / "small.json"
     beside = ["limit", str(scene), "--measured", str(file)]
-    with pytest.raises(ConfigurationError, match="which models"):
+    with pytest.raises(ConfigurationError, match="what to put beside"):
         CliRunner().invoke(app, beside, catch_exceptions=False)
     beside += ["--model", str(model)]
     shown = CliRunner().invoke(

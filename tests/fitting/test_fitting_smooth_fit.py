@@ -211,7 +211,7 @@ def test_nothing_is_fitted_to_nothing(fitter: SmoothFitter) -> None:
 
 
 def test_an_empty_sky_is_fitted_without_an_error(fitter: SmoothFitter) -> None:
-    sigma = float(fitter._sky_variance) ** 0.5
+    sigma = fitter.noise.sky_variance**0.5
     noise = sigma * torch.randn(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
     fitted = fitter.fit(torch.cat([noise, torch.zeros(1, 1, 48, 48)]))
     assert np.isfinite(fitted.chi_square).all()

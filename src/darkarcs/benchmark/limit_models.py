@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from darkarcs.data import LensImages
+from darkarcs.benchmark.limit_evidence import EVIDENCE, KNOWN, fitted_evidence, known_evidence
 from darkarcs.errors import DataError
 from darkarcs.evaluation.evaluate import evaluate_predictions
 from darkarcs.evaluation.predictions import Predictions
 from darkarcs.evaluation.provenance import command_line, git_commit, package_version
-from darkarcs.fitting import fit_of
+from darkarcs.fitting import SmoothFitter
 from darkarcs.inference import Predictor, SharedImages
 from darkarcs.inference.filing import log_evaluation
 from darkarcs.limits import LimitRequest, LimitResult
@@ -24,15 +23,13 @@ from darkarcs.limits.variants import Variant, make_variants
 from darkarcs.scenes import Scene
 from darkarcs.simulation import SimulationRequest, simulate
 
-#: What the evidence for subhalos is called that fits give without a network.
-EVIDENCE = "evidence of the fits"
-
 
 def place_models(
     scene: Scene,
     request: LimitRequest,
     folders: Mapping[str, Path],
     *,
+    known_lenses: bool = False,
     cache: Path | None = None,
     test_log: Path | None = None,
     device: str = "cpu",
@@ -47,6 +44,9 @@ def place_models(
         Its lenses: each is shown with and without substructure.
     folders : mapping of str to pathlib.Path
         Model folders by what they are called.
+    known_lenses : bool, default False
+        Whether to tell as well what the evidence for subhalos says if the smooth lens is known, as
+        the unknown-substructure observer knows it: `KNOWN`.
     cache : pathlib.Path, optional
         Folder where fits of smooth lenses are kept, for models that look at such.
     test_log : pathlib.Path, optional
@@ -61,6 +61,7 @@ def place_models(
         placed. Beside a model that looks at fits stands what these tell without it, `EVIDENCE`.
     """
     predictors = {name: Predictor(folder, device) for name, folder in folders.items()}
+    fitter = SmoothFitter(scene) if known_lenses else None
     points = []
     for variant in make_variants(scene, request.classes, request.fractions):
         wanted = SimulationRequest(
@@ -70,15 +71,20 @@ def place_models(
             part=request.part,
             paired=True,
         )
-        shared, told = SharedImages(simulate(wanted), cache), set()
+        images = simulate(wanted)
+        shared, told = SharedImages(images, cache), set()
         for name, predictor in predictors.items():
             taken = shared.taken_by(predictor)
             predictions = predictor.predict(taken, request.part, progress=True)
             points.append(_place(name, variant, predictions, test_log))
-            evidence = _evidence(taken, predictions)
+            evidence = fitted_evidence(taken, request.part)
             if evidence is not None and evidence.model_hash not in told:
                 told.add(evidence.model_hash)
                 points.append(_place(EVIDENCE, variant, evidence, test_log))
+        if fitter is not None:
+            points.append(
+                _place(KNOWN, variant, known_evidence(images, request.part, fitter), test_log)
+            )
     made = {
         "command": command_line(),
         "version": package_version(),
@@ -135,23 +141,6 @@ def _place(
         num=len(predictions),
         pooled=AreaRecord(value=evaluation["auc"]["macro"], interval=(low, high)),
         paired=float(((higher > 0) + 0.5 * (higher == 0)).mean()),
-    )
-
-
-def _evidence(taken: LensImages, predictions: Predictions) -> Predictions | None:
-    """What fits tell of the same images by themselves."""
-    fit, log_evidence = fit_of(taken), taken.metadata.get("fit.log_evidence")
-    if fit is None or log_evidence is None:
-        return None
-    control = predictions.class_names.index("no_sub")
-    logits = np.stack([np.zeros(len(taken)), log_evidence.astype(np.float64)], axis=1)
-    assert predictions.labels is not None
-    return replace(
-        predictions,
-        labels=(predictions.labels != control).astype(np.int64),
-        logits=logits,
-        class_names=("no_sub", "sub"),
-        model_hash=fit.identity,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,12 @@ Measured = Annotated[
 Cache = Annotated[
     Path | None, typer.Option(help="Where fits of smooth lenses are kept: a run cut off goes on.")
 ]
+KnownLens = Annotated[
+    bool,
+    typer.Option(
+        "--known-lens", help="Put the evidence for subhalos beside, told the true smooth lens."
+    ),
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key of the scene.")
 ]
@@ -51,6 +58,7 @@ def limit(
     num_test: NumTest = 100,
     num_refitted: NumRefitted = 10,
     models: Models = None,
+    known_lens: KnownLens = False,
     measured: Measured = None,
     cache: Cache = None,
     seed: Annotated[int, typer.Option(help="Of lenses, noise and resampling.")] = 0,
@@ -71,8 +79,9 @@ def limit(
     for path in (out, figure):  # before the work, which takes minutes
         if path is not None:
             require_new(path)
+    beside = partial(_place, chosen, models=models or (), known_lens=known_lens, cache=cache)
     if measured is not None:
-        result = _with_models(measured, chosen, overrides or (), models or (), cache)
+        result = _with_models(measured, chosen, overrides or (), beside)
         _give(result, out, figure, as_json)
         return
     options = {
@@ -83,7 +92,7 @@ def limit(
         **{"num_training": num_training, "num_test": num_test, "seed": seed, "part": part},
     }
     request = LimitRequest.parse(options, "limit")
-    result = _measure(chosen, request, overrides or (), models or (), cache)
+    result = _measure(chosen, request, overrides or (), beside)
     _give(result, out, figure, as_json)
 
 
@@ -106,21 +115,22 @@ def _with_models(
     measured: Path,
     scene: Any,
     overrides: Sequence[str],
-    models: Sequence[str],
-    cache: Path | None,
+    beside: Callable[[Any], tuple[Any, ...]],
 ) -> Any:
     from darkarcs.benchmark.limit_models import read_limits
     from darkarcs.errors import ConfigurationError
 
-    if not models:
-        raise ConfigurationError("--measured: say by --model which models to put beside it")
     result = read_limits(measured)
     if result.scene != scene.identity or result.overrides != tuple(overrides):
         raise ConfigurationError(
             f"{measured}: holds limits of {result.scene} with {list(result.overrides)} set, not of "
             f"{scene.identity}: give the same scene and --set"
         )
-    points = _place(scene, result.request, models, cache)
+    points = beside(result.request)
+    if not points:
+        raise ConfigurationError(
+            "--measured: say by --model, or --known-lens, what to put beside these limits"
+        )
     return result.model_copy(update={"models": (*result.models, *points)})
 
 
@@ -128,25 +138,29 @@ def _measure(
     scene: Any,
     request: Any,
     overrides: Sequence[str],
-    models: Sequence[str],
-    cache: Path | None,
+    beside: Callable[[Any], tuple[Any, ...]],
 ) -> Any:
     from darkarcs.limits import count_images, measure_limits
     from darkarcs.simulation.progress import show_progress
 
     with show_progress(f"limits of {scene.name}", count_images(scene, request)) as advance:
         result = measure_limits(scene, request, overrides=overrides, progress=advance)
-    return result.model_copy(update={"models": _place(scene, request, models, cache)})
+    return result.model_copy(update={"models": beside(request)})
 
 
-def _place(scene: Any, request: Any, models: Sequence[str], cache: Path | None) -> Any:
+def _place(
+    scene: Any, request: Any, *, models: Sequence[str], known_lens: bool, cache: Path | None
+) -> tuple[Any, ...]:
+    if not models and not known_lens:
+        return ()
     from darkarcs.benchmark.limit_models import place_models
     from darkarcs.cli.evaluate import TEST_LOG
     from darkarcs.zoo import resolve
 
     folders = {model: resolve(model) for model in models}
     log = TEST_LOG if TEST_LOG.is_file() else None
-    return place_models(scene, request, folders, cache=cache, test_log=log) if folders else ()
+    options: dict[str, Any] = {"cache": cache, "test_log": log}
+    return place_models(scene, request, folders, known_lenses=known_lens, **options)
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:

@@ -19,17 +19,15 @@ from torch import Tensor
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.fitting.coordinates import MacroCoordinates
 from darkarcs.fitting.fitted_lenses import SmoothFits
+from darkarcs.fitting.pixel_noise import PixelNoise
 from darkarcs.fitting.smooth_model import SmoothModel
 from darkarcs.kernels import run_in_parts
 from darkarcs.least_squares import Problem, Solution, minimize
 from darkarcs.scenes import Scene
-from darkarcs.scenes.noise import InstrumentNoise, Storage
 from darkarcs.scenes.priors import GalaxySource
-from darkarcs.scenes.smooth import smooth_lenses
 
 #: Images fitted at a time in one thread.
 _AT_ONCE = 32
-_PRIOR_SEED, _PRIOR_LENSES = 21, 256
 #: A fit is repeated where its chi-squared is this many standard deviations too large.
 _SUSPICIOUS = 4.0
 #: Ellipticity of further starts, in standard deviations of each component.
@@ -45,8 +43,6 @@ _STAGES = ((14, 2.0), (8, 2.0), (10, 0.3))
 _NEWS = 2.0
 #: Radius of the second start in units of the first: light far from the ring misleads.
 _SMALLER = 0.8
-#: Rows at the top and at the bottom of an image whose scatter is the sky's.
-_BORDER = 8
 
 
 class SmoothFitter:
@@ -80,24 +76,14 @@ class SmoothFitter:
                 f"scene {scene.name}: its sources are real galaxies, and smooth lenses are fitted "
                 "with Sersic sources: give a scene of those, such as fair-euclid"
             )
-        if not isinstance(scene.noise, InstrumentNoise) or scene.storage != Storage():
-            raise ConfigurationError(
-                f"scene {scene.name}: a fit weighs pixels by their noise: give a scene with "
-                "noise.kind=instrument whose images are stored as they are"
-            )
         self.scene = scene
+        self.noise = PixelNoise(scene)
         self.coordinates = MacroCoordinates.of(scene)
         self.model = SmoothModel(scene, self.coordinates)
         coarse = scene.model_copy(update={"supersampling": 1})
         self._coarse = SmoothModel(coarse, self.coordinates)
         self._binning = 2 if scene.num_pixels % 2 == 0 else 1
         self._rough = SmoothModel(self._binned_scene(), self.coordinates)
-        prior = smooth_lenses(scene, _PRIOR_SEED, 0, _PRIOR_LENSES)
-        least, middle, most = np.quantile(prior.columns["noise.exposure_factor"], [0.0, 0.5, 1.0])
-        self._exposure = float(middle)
-        self._sky_range = float(middle / most), float(middle / least)
-        dark = torch.zeros(1, *self._shape)
-        self._sky_variance = float(_variance(scene, dark, self._exposure).mean())
 
     def fit(self, images: Tensor) -> SmoothFits:
         """Fit images.
@@ -153,6 +139,29 @@ class SmoothFitter:
             data, lambda chosen: self._refit(data[chosen], fits.parameters[chosen])
         )
 
+    def at(self, images: Tensor, parameters: Tensor) -> SmoothFits:
+        """Take lenses for the best ones, instead of fitting.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, H, W), electrons / s
+            Observed.
+        parameters : Tensor, shape (B, K)
+            Standardized coordinates of their lenses.
+
+        Returns
+        -------
+        SmoothFits
+            Of these lenses; no step was taken, so none has converged.
+        """
+        data, sky = images.float(), self.noise.sky_factor(images.float())
+        with torch.no_grad():
+            prediction = self.model.images(parameters)
+            scale = self.noise.scale(self.scene, prediction, sky)
+            misfit = (((data - prediction) * scale) ** 2).flatten(1).sum(1)
+            none = torch.zeros(len(data), dtype=torch.bool)
+            return self._collect(data, [Solution(parameters, prediction, scale, misfit, none)])
+
     def _in_parts(self, data: Tensor, solve: Callable[[slice], Solution]) -> SmoothFits:
         parts: list[tuple[int, Solution]] = []
 
@@ -165,7 +174,7 @@ class SmoothFitter:
             return self._collect(data, [part for _, part in sorted(parts, key=lambda p: p[0])])
 
     def _refit(self, data: Tensor, parameters: Tensor) -> Solution:
-        sky = self._sky_factor(data)
+        sky = self.noise.sky_factor(data)
         best = self._finish(data, sky, parameters)
         for start in self._turned(best.parameters):
             best.improve(torch.arange(len(data)), self._finish(data, sky, start))
@@ -204,7 +213,7 @@ class SmoothFitter:
         )
 
     def _fit(self, data: Tensor) -> Solution:
-        sky = self._sky_factor(data)
+        sky = self.noise.sky_factor(data)
         first, second, *further = self._starts(data)
         begun = self._begin(data, sky, first)
         begun.improve(torch.arange(len(data)), self._begin(data, sky, second))
@@ -244,7 +253,7 @@ class SmoothFitter:
         self, model: SmoothModel, slopes: SmoothModel, data: Tensor, sky: Tensor
     ) -> Problem:
         def weight(prediction: Tensor, which: Tensor) -> Tensor:
-            return 1 / (_variance(model.scene, prediction, self._exposure) * sky[which]).sqrt()
+            return self.noise.scale(model.scene, prediction, sky[which])
 
         return Problem(
             data=data,
@@ -254,16 +263,6 @@ class SmoothFitter:
             low=self.coordinates.low,
             high=self.coordinates.high,
         )
-
-    def _sky_factor(self, data: Tensor) -> Tensor:
-        """Noise of each image in units of the scene's middle, read off the border; variances."""
-        top, bottom = data[..., :_BORDER, :].flatten(1), data[..., -_BORDER:, :].flatten(1)
-        seen = torch.cat([top, bottom], dim=1)
-        # quartiles, so that an arc that reaches the border does not count as noise
-        low, high = torch.quantile(seen, torch.tensor([0.25, 0.75]), dim=1)
-        observed = ((high - low) / 1.349) ** 2
-        factor = (observed / self._sky_variance).clamp(*self._sky_range)
-        return torch.as_tensor(factor[:, None, None, None])
 
     def _starts(self, data: Tensor) -> list[Tensor]:
         """Where fits begin, the most likely start first; each of shape (B, K)."""
@@ -296,7 +295,7 @@ class SmoothFitter:
 
     def _light_radius(self, data: Tensor) -> Tensor:
         """Mean distance of the light from the middle, arcsec; shape (B,)."""
-        light = torch.where(data > _LIGHT * self._sky_variance**0.5, data, 0.0).sum(1)
+        light = torch.where(data > _LIGHT * self.noise.sky_variance**0.5, data, 0.0).sum(1)
         x, y = self._coarse.scene.grid.coordinates()
         distance = torch.sqrt(x**2 + y**2)
         total = light.flatten(1).sum(1).clamp(min=1e-12)
@@ -319,11 +318,6 @@ class SmoothFitter:
     @property
     def _shape(self) -> tuple[int, int, int]:
         return (len(self.scene.channels), self.scene.num_pixels, self.scene.num_pixels)
-
-
-def _variance(scene: Scene, images: Tensor, exposure: float) -> Tensor:
-    columns = {"exposure_factor": torch.full((len(images), 1, 1, 1), exposure)}
-    return scene.noise.variance(images, columns, scene.instrument)
 
 
 def _binned(images: Tensor, factor: int) -> Tensor:
