@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,25 @@ def test_provenance_describes_without_torch() -> None:
 
 def test_no_commit_outside_a_repository(tmp_path: Path) -> None:
     assert git_commit(tmp_path) is None
+
+
+def test_measurements_do_not_make_a_tree_dirty(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    for name in ("source.py", "results/log.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("one\n")
+    git("init")
+    git("add", ".")
+    git("-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-m", "first")
+    (tmp_path / "results" / "log.csv").write_text("two\n")
+    commit = git_commit(tmp_path)
+    assert commit is not None
+    assert not commit.endswith("-dirty")
+    (tmp_path / "source.py").write_text("two\n")
+    assert git_commit(tmp_path) == f"{commit}-dirty"
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "inner.py").write_text("one\n")
+    git("add", ".")
+    assert git_commit(tmp_path / "src") == f"{commit}-dirty"

@@ -47,15 +47,17 @@ def git_commit(folder: Path | None = None) -> str | None:
     Returns
     -------
     str or None
-        The hash, with ``-dirty`` if tracked files were changed since; None outside a
-        repository, without git, or where this package is not among the tracked files.
+        The hash, with ``-dirty`` if tracked files were changed since, measurements under
+        ``results`` aside; None outside a repository, without git, or where this package is not
+        among the tracked files.
     """
     folder = Path(__file__).resolve().parent if folder is None else Path(folder)
     commit = _git(folder, "rev-parse", "HEAD")
     # A package installed inside somebody else's repository must not borrow that commit.
     if commit is None or not _git(folder, "ls-files", "."):
         return None
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    code = (":/", ":(exclude,top)results")  # a look at a test split is counted there
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *code)
     return f"{commit}-dirty" if changed else commit
 
 

@@ -66,7 +66,8 @@ def draw_frontier(
             f"no run of the sweep '{name}' is among {', '.join(speeds['models'])}: give "
             "'darkarcs bench inference' the run folders of its arms"
         )
-    throughput = f"images/s, {precision}, batch {speeds['batch_size']}, {speeds['threads']} threads"
+    threads = "1 thread" if speeds["threads"] == 1 else f"{speeds['threads']} threads"
+    throughput = f"images/s, {precision}, batch {speeds['batch_size']}, {threads}"
     sizes = {arm: float(row["parameters"]) for arm, row in costs.items()}
     rates = {arm: float(row[precision]["throughput"]) for arm, row in costs.items()}
     panels = sweep_arms(content)
