@@ -21,6 +21,9 @@ _FIGURES = (
     ("observer", "substructure unknown", "#d55e00"),
 )
 _MARKERS = "osD^vP*X"
+_COLOURS = ("black", "#cc79a7", "#0072b2", "#e69f00", "#56b4e9", "#7f7f7f")
+#: Neighbouring models stand side by side, by this factor of the fraction.
+_APART = 1.06
 
 
 def draw_limits(results: Sequence[LimitResult], path: Path) -> Path:
@@ -57,12 +60,18 @@ def draw_limits(results: Sequence[LimitResult], path: Path) -> Path:
         raise DataError("no fractions to draw the limits against: give --fractions 0.01,0.1")
     style: Any = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(style):
-        figure = Figure(figsize=(3.4 * len(results) + 0.4, 3.0), layout="constrained")
+        figure = Figure(figsize=(3.4 * len(results) + 2.4, 3.0), layout="constrained")
         panels = figure.subplots(1, len(results), squeeze=False, sharey=True)[0]
         for axes, result, rows in zip(panels, results, tables, strict=True):
             _draw_panel(axes, result, rows)
         panels[0].set_ylabel("AUC, images of different lenses")
-        panels[0].legend(frameon=False, loc="lower right", fontsize=7)
+        entries = [axes.get_legend_handles_labels() for axes in panels]
+        shown = {
+            text: line for lines, texts in entries for line, text in zip(lines, texts, strict=True)
+        }
+        figure.legend(
+            shown.values(), shown.keys(), frameon=False, loc="outside right center", fontsize=7
+        )
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=110)
     write_new(path, buffer.getvalue())
@@ -90,7 +99,9 @@ def _draw_panel(axes: Any, result: LimitResult, rows: list[LimitRow]) -> None:
         axes.plot(share, [area.value for area in areas], color=colour, label=text, marker=".")
         low, high = zip(*(area.interval for area in areas), strict=True)
         axes.fill_between(share, low, high, color=colour, alpha=0.2, linewidth=0)
-    for number, name in enumerate(dict.fromkeys(point.model for point in result.models)):
+    names = list(dict.fromkeys(point.model for point in result.models))
+    for number, name in enumerate(names):
+        aside = _APART ** (number - (len(names) - 1) / 2)
         points = [p for p in result.models if p.model == name and p.fraction is not None]
         values = [point.pooled.value for point in points]
         errors = [
@@ -98,11 +109,11 @@ def _draw_panel(axes: Any, result: LimitResult, rows: list[LimitRow]) -> None:
             [p.pooled.interval[1] - value for value, p in zip(values, points, strict=True)],
         ]
         axes.errorbar(
-            [point.fraction for point in points],
+            [aside * point.fraction for point in points if point.fraction is not None],
             values,
             errors,
             fmt=_MARKERS[number % len(_MARKERS)],
-            color="black",
+            color=_COLOURS[number % len(_COLOURS)],
             markersize=4,
             linewidth=0.8,
             label=name,
