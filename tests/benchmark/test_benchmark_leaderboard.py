@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from darkarcs.benchmark.suite_results import SuiteResult
 from darkarcs.benchmark.suite_run import run_suite
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.report.benchmark_table import leaderboard_table, shortcut_table
+from darkarcs.report.suite_overview import overview_table
 from suite_examples import small_suite, write_model
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -181,3 +183,30 @@ def test_published_skill_stands_beside_what_is_left_of_it() -> None:
     assert "fair" not in alone[0]
     assert shortcut_table({"entries": [fair]}) == "There is no entry yet."
     assert leaderboard_table({"entries": []}) == "There is no entry yet."
+
+
+def test_an_overview_has_models_by_suites() -> None:
+    def entry(model: str, suite: str, areas: list[float | None], version: int = 1) -> Any:
+        names = [str(number) for number in range(len(areas))]
+        return {
+            "suite": suite,
+            "suite_version": version,
+            "model": {"name": model},
+            "sets": {name: {"is_null": name == "2"} for name in names},
+            "scores": {
+                name: {"auc": area, "interval": area and [area - 0.02, area + 0.04]}
+                for name, area in zip(names, areas, strict=True)
+            },
+        }
+
+    entries = [
+        entry("one", "fair", [0.6, 0.8, 0.1]),  # the last is a null set
+        entry("one", "shift", [0.9, None, 0.1]),
+        entry("two", "fair", [None, None, 0.5]),
+        entry("two", "shift", [0.9, 0.9, 0.9], version=0),
+    ]
+    lines = overview_table({"entries": entries}).splitlines()
+    assert lines[0] == "| model | `fair` | `shift` |"
+    assert lines[2] == "| `one` | 0.700 ± 0.030 (2 sets) | 0.900 ± 0.030 (1 of 2) |"
+    assert lines[3] == "| `two` | none of 2 sets |  |"
+    assert overview_table({"entries": []}) == "There is no entry yet."
