@@ -35,12 +35,21 @@ def weaknesses(
     seed: Annotated[int, typer.Option(help="Of resamples and halves.")] = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of result files; writes weaknesses/NAME.json.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the result file; the model's, or the folder's.")
+    ] = None,
 ) -> None:
     """Find the kinds of lenses on which a model fares worst and best; JSON and HTML."""
     import json
     import sys
 
+    from darkarcs.benchmark.weaknesses import WEAKNESSES_FILE
     from darkarcs.benchmark.weaknesses import weaknesses as find_weaknesses
+    from darkarcs.errors import require_new
+    from darkarcs.evaluation.files import write_new
     from darkarcs.evaluation.subpopulation_groups import SubpopulationSettings
     from darkarcs.report.subpopulations import write_weaknesses
     from darkarcs.zoo import resolve
@@ -49,8 +58,13 @@ def weaknesses(
     settings = SubpopulationSettings.parse(
         {**values, "num_bootstrap": num_bootstrap, "seed": seed}, "weaknesses"
     )
+    of_file = Path(subject).is_file()
+    own = Path(subject).resolve().parent.name if of_file else Path(subject).name
+    kept = None if results is None else results / "weaknesses" / f"{name or own}.json"
+    if kept is not None:  # before the work, which takes minutes
+        require_new(kept)
     found = find_weaknesses(
-        Path(subject) if Path(subject).is_file() else resolve(subject),
+        Path(subject) if of_file else resolve(subject),
         data,
         out,
         split=split,
@@ -61,6 +75,8 @@ def weaknesses(
         device=device,
         progress=sys.stderr.isatty(),
     )
+    if kept is not None:
+        write_new(kept, (out / WEAKNESSES_FILE).read_bytes())
     page = write_weaknesses(out)
     for warning in found["warnings"]:
         typer.echo(f"warning: {warning}", err=True)
