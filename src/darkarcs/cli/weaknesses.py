@@ -14,6 +14,11 @@ NUM_SHOWN = 10
 #: Characters of a line where the output is no terminal.
 WIDTH = 140
 
+Results = Annotated[
+    Path | None, typer.Option(help="Folder of result files; writes weaknesses/NAME.json.")
+]
+Name = Annotated[str | None, typer.Option(help="Of the result file; the model's or the folder's.")]
+
 
 def weaknesses(
     subject: Annotated[
@@ -35,12 +40,8 @@ def weaknesses(
     seed: Annotated[int, typer.Option(help="Of resamples and halves.")] = 0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
-    results: Annotated[
-        Path | None, typer.Option(help="Folder of result files; writes weaknesses/NAME.json.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Of the result file; the model's, or the folder's.")
-    ] = None,
+    results: Results = None,
+    name: Name = None,
 ) -> None:
     """Find the kinds of lenses on which a model fares worst and best; JSON and HTML."""
     import json
@@ -48,7 +49,6 @@ def weaknesses(
 
     from darkarcs.benchmark.weaknesses import WEAKNESSES_FILE
     from darkarcs.benchmark.weaknesses import weaknesses as find_weaknesses
-    from darkarcs.errors import require_new
     from darkarcs.evaluation.files import write_new
     from darkarcs.evaluation.subpopulation_groups import SubpopulationSettings
     from darkarcs.report.subpopulations import write_weaknesses
@@ -58,13 +58,9 @@ def weaknesses(
     settings = SubpopulationSettings.parse(
         {**values, "num_bootstrap": num_bootstrap, "seed": seed}, "weaknesses"
     )
-    of_file = Path(subject).is_file()
-    own = Path(subject).resolve().parent.name if of_file else Path(subject).name
-    kept = None if results is None else results / "weaknesses" / f"{name or own}.json"
-    if kept is not None:  # before the work, which takes minutes
-        require_new(kept)
+    kept = _new_result(results, name, Path(subject))  # before the work, which takes minutes
     found = find_weaknesses(
-        Path(subject) if of_file else resolve(subject),
+        Path(subject) if Path(subject).is_file() else resolve(subject),
         data,
         out,
         split=split,
@@ -85,6 +81,13 @@ def weaknesses(
         return
     print_weaknesses(found)
     typer.echo(f"page: {page}")
+
+
+def _new_result(results: Path | None, name: str | None, subject: Path) -> Path | None:
+    from darkarcs.errors import require_new
+
+    own = subject.resolve().parent.name if subject.is_file() else subject.name
+    return results and require_new(results / "weaknesses" / f"{name or own}.json")
 
 
 def print_weaknesses(found: dict[str, Any]) -> None:
