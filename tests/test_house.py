@@ -26,7 +26,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         *("objectives", "kernels", "least_squares"),
     ),
     2: ("data", "models", "lensing", "light", "substructure", "instrument"),
-    3: ("scenes", "evaluation", "explain", "model_folder", "trust", "measurement"),
+    3: ("scenes", "evaluation", "explain", "model_folder", "released", "trust", "measurement"),
     4: ("simulation", "limits", "fitting"),
     5: ("training", "inference", "zoo"),
     6: ("report", "benchmark", "audit", "app"),

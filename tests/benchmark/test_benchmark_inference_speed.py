@@ -15,6 +15,7 @@ from darkarcs import data
 from darkarcs.benchmark import inference_speed
 from darkarcs.benchmark.inference_speed import count_flops, peak_memory
 from darkarcs.cli.main import app
+from darkarcs.errors import ConfigurationError
 from darkarcs.models import create_model
 from darkarcs.training import Recipe, train
 from rings import ring_lenses
@@ -100,6 +101,19 @@ def test_report(models: list[Path]) -> None:
     for ratio in deep["float32"]["ratios"].values():
         assert ratio == {"median": 1.0, "low": 1.0, "high": 1.0}
     assert shallow["float32"]["ratios"]["speed_at_batch_1"]["median"] > 1.2
+
+
+def test_a_model_twice_and_devices_without_a_memory_count(
+    models: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigurationError, match="is named twice"):
+        inference_speed([models[0]] * 3, batch_size=1, repeats=1)
+    module = importlib.import_module("darkarcs.benchmark.inference_speed")
+    monkeypatch.setattr(module, "choose_device", torch.device)
+    with pytest.raises(ConfigurationError, match="cpu and cuda, not mps"):
+        inference_speed(models, device="mps")
+    answer = CliRunner().invoke(app, ["bench", "inference", str(models[0]), "--threads", "0"])
+    assert answer.exit_code == 2
 
 
 def test_verb(models: list[Path], tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from darkarcs.evaluation.conformal import SetSettings
 from darkarcs.inference import Predictor, classify, evaluate, trust
 from darkarcs.inference.examining import examine
 from darkarcs.model_folder import hash_model_folder
+from darkarcs.released import verify
 from darkarcs.training import Recipe, train
 from darkarcs.trust import REASONS, TRUST_FILE, read_trust
-from darkarcs.zoo.catalogue import verify
 from darkarcs.zoo.releasing import release
 from rings import ring_lenses
 

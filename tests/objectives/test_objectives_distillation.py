@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,14 +169,49 @@ def test_the_distillation_token_learns_the_answers_and_the_class_token_the_label
         loss = objective._label_loss(output, LABELS)
         gradient = torch.autograd.grad(loss, student.head_dist.bias, allow_unused=True)[0]
         assert (gradient is not None and bool(gradient.any())) == learns
-    settings = {"answers": {"weight": 1.0, "kind": "hard"}, "labels": OFF}
-    objective = make(settings, student, None)
+    objective = make({"answers": {"weight": 1.0, "kind": "hard"}}, student, None)
     answers = TeacherAnswers(torch.tensor([[[9.0, 0.0], [0.0, 9.0], [0.0, 9.0], [9.0, 0.0]]]))
-    loss = run(objective, student, answers).loss
+    loss = run(objective, student, answers).parts["answers"]
     expected = nn.functional.cross_entropy(
         student(IMAGES).distillation_logits, torch.tensor([0, 1, 1, 0])
     )
     assert torch.allclose(loss, expected)
+
+
+def test_without_labels_both_heads_learn_the_answers() -> None:
+    student = transformer(distillation_token=True).train()
+    answers = TeacherAnswers(torch.randn(1, 4, 2, generator=torch.Generator().manual_seed(3)))
+    for labels, learns in ((0.5, False), (0.0, True)):
+        for kind in ("soft", "hard"):
+            settings = {"labels": {"weight": labels}, "answers": {"weight": 1.0, "kind": kind}}
+            objective = make(settings, student, None)
+            loss, _ = objective.losses(student(IMAGES), answers, 0.0)
+            for head, expected in ((student.head, learns), (student.head_dist, True)):
+                gradient = torch.autograd.grad(loss, head.weight, retain_graph=True)[0]
+                assert bool(gradient.any()) == expected, (labels, kind)
+    with pytest.raises(ConfigurationError, match="nothing would train the head"):
+        make({"labels": OFF, "answers": OFF, "features": {"weight": 1.0}}, student, student)
+
+
+class Numbers(nn.Module):
+    """A model whose hidden state has no places, as one that reads a few numbers."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, images: Tensor, capture: Any = ()) -> Any:
+        hidden = {"hidden.0": torch.zeros(len(images), *self.shape)}
+        return SimpleNamespace(captured=hidden if "hidden" in capture else {})
+
+
+@pytest.mark.parametrize("shape", [(1,), (5, 8)], ids=["no places", "no square"])
+def test_a_teacher_without_a_grid_gives_answers_and_no_more(shape: tuple[int, ...]) -> None:
+    student, teacher = transformer(), Numbers(shape)
+    make({}, student, teacher)
+    message = "no hidden states" if len(shape) == 1 else "layer 0 form no square"
+    with pytest.raises(ConfigurationError, match=message):
+        make({"features": {"weight": 1.0}}, student, teacher)
 
 
 def test_features_first_answers_later() -> None:
@@ -188,6 +224,8 @@ def test_features_first_answers_later() -> None:
     objective = make(settings, student, teacher)
     answers = ask(teacher, objective)
     found = {step: run(objective, student, answers, step) for step in (0, 25, 50, 75)}
+    for output in found.values():
+        output.loss.backward()  # a step that learns nothing is a step all the same
     assert [sorted(found[step].parts) for step in found] == [
         ["features"],
         ["features"],
@@ -218,6 +256,9 @@ def test_what_teachers_cannot_give_is_said_at_once() -> None:
         make({"answers": OFF}, student, None)
     with pytest.raises(ConfigurationError, match=r"set teacher\.answers to loop"):
         make({"features": {"weight": 1.0}}, student, None)
+    for name in ("features", "relations", "class_attention"):
+        with pytest.raises(ConfigurationError, match=rf"{name}\.layers: names no layers"):
+            make({name: {"weight": 1.0, "layers": []}}, student, student)
     objective = make({}, student, None)
     with pytest.raises(ConfigurationError, match="in every batch"):
         objective(student, Batch(IMAGES, LABELS), 0, torch.Generator())

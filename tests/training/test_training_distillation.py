@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -20,15 +22,17 @@ from darkarcs.configuration import read_yaml
 from darkarcs.data import Augmentation, LensImages
 from darkarcs.data.augmentation import apply_dihedral
 from darkarcs.data.streams import STREAMS
-from darkarcs.errors import ConfigurationError, DataError
-from darkarcs.model_folder import read_model_folder
+from darkarcs.errors import ConfigurationError, DataError, ModelError
+from darkarcs.model_folder import read_model_folder, short_identities
 from darkarcs.objectives import UNLABELLED, Distillation, IterativeErasing
 from darkarcs.training import Recipe, load_recipe, train
+from darkarcs.training import teachers as training_teachers
 from darkarcs.training.batches import TrainingBatches, augmentation_generator
 from darkarcs.training.callbacks import Selection
 from darkarcs.training.cost import token_forwards_per_image
 from darkarcs.training.preparation import prepare
 from darkarcs.training.stored_answers import drawn_elements
+from darkarcs.training.teachers import TeacherSettings, read_teachers
 from darkarcs.training.teaching_plan import ANSWERS_FILE, AnswerStore, plan_teaching
 from rings import ring_lenses
 
@@ -362,6 +366,70 @@ def test_a_teacher_that_knows_the_test_images_is_named(
     known = provenance(run)["teaching"]["teachers"][0]["trained_on"]
     assert known["test"] > 0
     assert f"{known['test']} of the test split" in caplog.text
+
+
+def test_a_teacher_that_was_taught_on_the_test_images_is_named_before_the_training(
+    store: str,
+    teachers: tuple[str, str],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = data.open(store)
+    judged = prepare(images, distil(teachers[:1], split__seed=3)).splits
+    read = training_teachers.read_model_folder
+
+    def tutored(path: Path) -> Any:
+        folder = read(path)
+        test = short_identities(images.metadata["identity"][judged["test"]])
+        return replace(folder, seen={"unlabelled": np.sort(test), "validation": np.sort(test)})
+
+    monkeypatch.setattr(training_teachers, "read_model_folder", tutored)
+    monkeypatch.setattr(pl.Trainer, "fit", lambda *_, **__: pytest.fail("began to train"))
+    count = len(judged["test"])
+    with caplog.at_level(logging.WARNING), pytest.raises(pytest.fail.Exception):
+        train(distil(teachers[:1], split__seed=3), store, tmp_path / "run")
+    for use in ("shown without labels", "selected on"):
+        assert f"was {use} images by which the student is judged, {count} of" in caplog.text
+
+
+def test_a_released_model_teaches_by_its_name() -> None:
+    (teacher,) = read_teachers(
+        TeacherSettings(models=("darkarcs-two-class-compact",)), ("sub", "no_sub")
+    )
+    assert teacher.folder.description.name == "darkarcs-two-class-compact"
+    with pytest.raises(ModelError, match="darkarcs-two-class-compact"):
+        read_teachers(TeacherSettings(models=("darkarcs-two-class-compac",)), ("sub", "no_sub"))
+
+
+def test_a_teacher_of_residuals_does_not_teach_on_images(
+    store: str, teachers: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = distil(teachers[:1])
+    prepared = prepare(data.open(store), recipe)
+    read = training_teachers.read_model_folder
+
+    def of_residuals(path: Path) -> Any:
+        folder = read(path)
+        fit = {"smooth_fit": {"version": 2, "scene": "another"}}
+        return replace(folder, description=folder.description.model_copy(update=fit))
+
+    monkeypatch.setattr(training_teachers, "read_model_folder", of_residuals)
+    with pytest.raises(ConfigurationError, match=r"looks at residuals .* is trained on images"):
+        plan_teaching(recipe, prepared, ("no_sub", "sub"))
+
+
+def test_answers_that_cannot_be_written_are_refused_at_once(
+    store: str, teachers: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "a_file").write_text("")
+    settings = {
+        "teacher__answers": "stored",
+        "teacher__answers_file": str(tmp_path / "a_file" / "answers.safetensors"),
+    }
+    with pytest.raises(ConfigurationError, match=r"teacher\.answers_file: .* cannot be written to"):
+        train(distil(teachers[:1], **settings), store, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_rest_of_the_training_split_joins_without_labels(

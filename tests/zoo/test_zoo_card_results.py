@@ -10,9 +10,9 @@ import pytest
 
 from darkarcs.errors import DataError, ModelError
 from darkarcs.evaluation.measurement_cells import map_cells, number_cells
+from darkarcs.released import read_released, verify
 from darkarcs.zoo import resolve, write_card
 from darkarcs.zoo.card_results import read_measured
-from darkarcs.zoo.catalogue import read_released, verify
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 FRACTION = "substructure.fraction"

@@ -23,6 +23,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from darkarcs.devices import choose_device, computes_bfloat16
+from darkarcs.errors import ConfigurationError
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
 from darkarcs.model_folder import read_model_folder
 from darkarcs.seeding import torch_generator
@@ -88,10 +89,14 @@ def inference_speed(
 
     Raises
     ------
+    ConfigurationError
+        If a model is named twice, or the device is one whose memory nobody records.
     ModelError
         If a folder cannot be read.
     """
     chosen = choose_device(device)
+    if chosen.type not in ("cpu", "cuda"):
+        raise ConfigurationError(f"time and memory are measured on cpu and cuda, not {device}")
     if threads is not None:
         torch.set_num_threads(threads)
     precisions = ["float32", *(["bfloat16"] if computes_bfloat16(chosen) else [])]
@@ -100,7 +105,10 @@ def inference_speed(
     for path in models:
         folder = read_model_folder(path, chosen)
         name = folder.description.name
-        name = name if name not in rows else f"{name} ({path})"
+        if name in rows:
+            name = f"{name} ({path})"
+        if name in rows:
+            raise ConfigurationError(f"{path}: is named twice; a model is compared with others")
         seen = folder.description.preprocessing
         shape = seen.channels, seen.height, seen.width
         own = list(_contestants(name, folder.model, shape, batch_size, precisions, chosen))

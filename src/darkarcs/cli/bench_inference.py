@@ -17,8 +17,10 @@ def inference(
     ],
     batch_size: Annotated[int, typer.Option(help="Of the throughput and the memory.", min=1)] = 64,
     repeats: Annotated[int, typer.Option(help="Measurements of each, in turns.", min=1)] = 7,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; torch's own number.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads; torch's own number.", min=1)
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="A new JSON file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "fit_of",
     "residual_images",
     "residuals_to_store",
+    "same_fits",
     "scene_of",
 ]
 

@@ -113,6 +113,26 @@ def fit_of(lenses: LensImages) -> SmoothFit | None:
     return None if told is None else SmoothFit.parse(told, "residuals")
 
 
+def same_fits(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two manifests' or models' fits are of the same smooth lenses.
+
+    Parameters
+    ----------
+    one, other : mapping
+        As `SmoothFit` is written.
+
+    Returns
+    -------
+    bool
+        True whatever substructure their scenes hold.
+    """
+    if one == other:
+        return True
+    fits = [SmoothFit.parse(dict(told), "residuals") for told in (one, other)]
+    first, second = (SmoothFit.of(fit.scene) for fit in fits)
+    return first == second and fits[0].version == fits[1].version
+
+
 def residual_images(
     lenses: LensImages,
     fit: SmoothFit,

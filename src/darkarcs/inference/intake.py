@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -48,7 +47,7 @@ def take_images(
             f"{source}: holds residuals of smooth lenses, and '{description.name}' looks at "
             "images: give these"
         )
-    if given is not None and wanted is not None and not _same_fits(given, wanted):
+    if given is not None and wanted is not None and not fitting.same_fits(given, wanted):
         raise DataError(
             f"{source}: its residuals are not of the smooth lenses that '{description.name}' was "
             "trained on; give the images themselves"
@@ -63,14 +62,6 @@ def take_images(
         return images
     taken: LensImages = fitting.residual_images(images, fit, cache=cache)
     return taken
-
-
-def _same_fits(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    if one == other:
-        return True
-    fits = [fitting.SmoothFit.parse(told, "residuals") for told in (one, other)]
-    first, second = (fitting.SmoothFit.of(fit.scene) for fit in fits)
-    return bool(first == second and fits[0].version == fits[1].version)
 
 
 def _as_grey(images: LensImages) -> LensImages:

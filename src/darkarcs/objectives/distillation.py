@@ -8,10 +8,10 @@ References
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,7 +29,7 @@ from darkarcs.objectives.contract import (
 )
 from darkarcs.objectives.teacher_losses import TeacherLosses
 from darkarcs.objectives.teacher_terms import TeacherTerms
-from darkarcs.objectives.weight_schedule import Weight, weight_at
+from darkarcs.objectives.weight_schedule import Weight, is_ever_used, weight_at
 
 
 class LabelTerm(Configuration):
@@ -62,14 +62,27 @@ class Distillation(TeacherTerms):
     kind: Literal["distillation"] = "distillation"
     labels: LabelTerm = LabelTerm()
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.uses_labels and not is_ever_used(self.answers.weight):
+            raise ValueError(
+                "nothing would train the head: set labels.weight or answers.weight above 0"
+            )
+        return self
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether labels are learned at any time."""
+        return is_ever_used(self.labels.weight)
+
 
 class DistillationObjective(Objective):
     """Cross-entropy against the labels, and any mix of losses against the teachers [1]_.
 
     The loss is a mean over images: one without a label adds what it learns from the teachers
     only. Where a student has a distillation token, that token learns the answers and the class
-    token the labels [2]_; if no answers are learned, both learn the labels, since inference
-    averages both.
+    token the labels [2]_; if only labels or only answers are learned, both learn them, since
+    inference averages both.
 
     Parameters
     ----------
@@ -97,7 +110,9 @@ class DistillationObjective(Objective):
         super().__init__()
         self.configuration = configuration
         self.num_steps = context.num_steps
-        self.losses = TeacherLosses(configuration, context)
+        self.losses = TeacherLosses(
+            configuration, context, labels_are_used=configuration.uses_labels
+        )
         self.teacher_captures = self.losses.teacher_captures
         weights = class_weights(configuration.labels.class_weights, context.class_counts)
         self.register_buffer("weights", weights, persistent=False)

@@ -60,7 +60,9 @@ class IterativeErasingObjective(Objective):
 
     Where a model has a distillation token, the cross-entropy and the consistency are means over
     its two heads, as in `ClassificationObjective`; if that token learns answers, the labels are
-    left to the class token, as in `DistillationObjective`.
+    left to the class token, as in `DistillationObjective`. There, and so here with
+    ``distillation``, a loss is a mean over all images; without it, the cross-entropy is one over
+    those that have a label.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ class IterativeErasingObjective(Objective):
             self.average = MovingAverage(context.model, c.average_decay)
         self.teaching: RoundTeaching | None = None
         if c.distillation is not None:
-            self.teaching = RoundTeaching(c.distillation, self.layout, context)
+            self.teaching = RoundTeaching(c.distillation, self.layout, context, c.uses_labels)
             self.uses_teacher = True
             self.teacher_captures = self.teaching.losses.teacher_captures
 
@@ -219,7 +221,11 @@ class IterativeErasingObjective(Objective):
             for logits in heads
             if logits is not None
         ]
-        return losses[0] if len(losses) == 1 else (losses[0] + losses[1]) / 2
+        loss = torch.stack(losses).mean()
+        if self.teaching is None:
+            return loss
+        # as answers are: a mean over all images, to which those without a label add nothing
+        return loss * (labels != UNLABELLED).float().mean()
 
     def _reconstruction(
         self, decoder: ReconstructionDecoder, images: Tensor, rounds: list[Round]

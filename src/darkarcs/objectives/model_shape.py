@@ -19,9 +19,10 @@ class ModelShape:
     Attributes
     ----------
     widths : tuple of int
-        Channels of the hidden state of each layer.
-    grids : tuple of (int, int)
-        Rows and columns of patches, or of a feature map, of each layer.
+        Channels of the hidden state of each layer; none where these have no places on the image.
+    grids : tuple of ((int, int) or None)
+        Rows and columns of patches, or of a feature map, of each layer; None for patches that
+        form no square.
     num_heads : int
         Of the attention whose queries, keys and values can be captured; 0 where they cannot.
     gives_attention : bool
@@ -34,7 +35,7 @@ class ModelShape:
     """
 
     widths: tuple[int, ...]
-    grids: tuple[tuple[int, int], ...]
+    grids: tuple[tuple[int, int] | None, ...]
     num_heads: int
     gives_attention: bool
     num_prefix_tokens: int
@@ -60,22 +61,17 @@ def measure_shape(model: nn.Module, in_channels: int, image_size: int) -> ModelS
     -------
     ModelShape
         Of this model at this size.
-
-    Raises
-    ------
-    ModelError
-        If the tokens of a layer do not form a square.
     """
     described: Any = model
     parameter = next(model.parameters(), torch.empty(0))
     image = torch.zeros(1, in_channels, image_size, image_size, device=parameter.device)
     num_prefix = int(getattr(model, "num_prefix_tokens", 0))
     architecture = getattr(described, "architecture", None)
-    hidden = _captured(model, image, "hidden")
+    hidden = [h for h in _captured(model, image, "hidden") if h.ndim in (3, 4)]
     queries = _captured(model, image, "query")
     return ModelShape(
         widths=tuple(state.shape[1 if state.ndim == 4 else 2] for state in hidden),
-        grids=tuple(grid_of(state, num_prefix) for state in hidden),
+        grids=tuple(_grid_or_none(state, num_prefix) for state in hidden),
         num_heads=queries[0].shape[1] if queries else 0,
         gives_attention=bool(_captured(model, image, "attention")),
         num_prefix_tokens=num_prefix,
@@ -115,6 +111,13 @@ def grid_of(hidden: Tensor, num_prefix_tokens: int) -> tuple[int, int]:
     if side * side != patches or side == 0:
         raise ModelError(f"{patches} patch tokens form no square: distil from square images")
     return side, side
+
+
+def _grid_or_none(hidden: Tensor, num_prefix_tokens: int) -> tuple[int, int] | None:
+    try:
+        return grid_of(hidden, num_prefix_tokens)
+    except ModelError:  # it matters only to a loss that compares patches, which says so
+        return None
 
 
 @torch.no_grad()

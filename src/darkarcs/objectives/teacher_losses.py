@@ -37,6 +37,9 @@ class TeacherLosses(nn.Module):
         The student's and the teacher's shapes.
     key : str, default "objective"
         Of the terms in the recipe, for messages.
+    labels_are_used : bool, default True
+        Whether labels are learned besides. If not, both heads of a student with a distillation
+        token learn the answers: inference averages them, and nothing else would train the other.
 
     Attributes
     ----------
@@ -50,10 +53,15 @@ class TeacherLosses(nn.Module):
     """
 
     def __init__(
-        self, terms: TeacherTerms, context: ObjectiveContext, key: str = "objective"
+        self,
+        terms: TeacherTerms,
+        context: ObjectiveContext,
+        key: str = "objective",
+        labels_are_used: bool = True,
     ) -> None:
         super().__init__()
         self.terms = terms
+        self.labels_are_used = labels_are_used
         self.uses_answers = is_ever_used(terms.answers.weight)
         self.matchings = nn.ModuleDict(_make_matchings(terms, context, key))
         if context.teacher is None:
@@ -61,9 +69,10 @@ class TeacherLosses(nn.Module):
                 "there is nobody to learn from: name model folders in teacher.models"
             )
         if self.uses_answers and not context.teacher.gives_answers:
+            other = context.teacher.other_classes or "the teachers tell other classes apart"
             raise ConfigurationError(
-                "the teachers tell other classes apart than the student, so that their answers "
-                f"cannot be learned: set {key}.answers.weight to 0"
+                f"{other}: their answers cannot be learned; leave such a teacher out, or set "
+                f"{key}.answers.weight to 0"
             )
         if not self.uses_answers and not self.matchings:
             raise ConfigurationError(
@@ -102,14 +111,14 @@ class TeacherLosses(nn.Module):
         Returns
         -------
         loss : torch.Tensor, shape ()
-            The sum.
+            The sum; zero, with a graph, where a schedule leaves nothing to learn.
         parts : dict of str to torch.Tensor
             Each loss before its weight, detached; those of weight 0 are absent.
         """
         parts: dict[str, Tensor] = {}
-        loss = output.logits.new_zeros(())
         # float32: under bfloat16 autocast, divergences near zero would be noise
         with torch.autocast(output.logits.device.type, enabled=False):
+            loss = 0.0 * output.logits.float().sum()
             for name in ("answers", *self.matchings):
                 weight = weight_at(getattr(self.terms, name).weight, share)
                 if weight == 0:
@@ -128,11 +137,15 @@ class TeacherLosses(nn.Module):
         assert teacher.logits is not None
         # as in DeiT, the distillation token learns from the teacher where there is one
         token = output.distillation_logits
-        student: Tensor = output.logits if token is None else token
+        heads: list[Tensor] = [output.logits if token is None else token]
+        if token is not None and not self.labels_are_used:
+            heads.append(output.logits)
         if self.terms.answers.kind == "hard":
-            return hard_answers(student, teacher.logits, image_weights)
-        temperature = self.terms.answers.temperature
-        return soft_answers(student, teacher.logits, temperature, image_weights)
+            losses = [hard_answers(head, teacher.logits, image_weights) for head in heads]
+        else:
+            heat = self.terms.answers.temperature
+            losses = [soft_answers(head, teacher.logits, heat, image_weights) for head in heads]
+        return torch.stack(losses).mean()
 
     def _matching(self, name: str) -> Matching:
         matching = self.matchings[name]

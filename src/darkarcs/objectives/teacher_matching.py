@@ -24,6 +24,8 @@ from darkarcs.objectives.teacher_terms import ClassAttentionTerm, FeatureTerm, R
 
 Captured = Mapping[str, Tensor]
 
+_QUERIES = "queries, keys and values"
+
 
 class Matching(nn.Module):
     """Base: compares pairs of layers and takes the mean.
@@ -36,6 +38,18 @@ class Matching(nn.Module):
         What is captured of each, such as ``hidden``.
     student, teacher : ModelShape
         Of the two models.
+    key : str
+        Of the term in the recipe, for messages.
+
+    Attributes
+    ----------
+    grids : dict of int to (int, int)
+        Rows and columns of the patches of the student's layers.
+
+    Raises
+    ------
+    ConfigurationError
+        If the patches of a layer form no grid.
     """
 
     def __init__(
@@ -44,9 +58,13 @@ class Matching(nn.Module):
         kinds: Sequence[str],
         student: ModelShape,
         teacher: ModelShape,
+        key: str,
     ) -> None:
         super().__init__()
         self.pairs = tuple(pairs)
+        self.grids = {own: _grid(student, own, key, "student") for own, _ in pairs}
+        for _, other in pairs:
+            _grid(teacher, other, key, "teacher")
         self.student = student
         self.teacher = teacher
         self.student_captures = {f"{kind}.{own}" for kind in kinds for own, _ in pairs}
@@ -95,7 +113,7 @@ class Matching(nn.Module):
         torch.Tensor, shape (B, n, D)
             As many as the student has.
         """
-        grid = self.student.grids[pair[0]]
+        grid = self.grids[pair[0]]
         return aligned_patches(tokens, self.teacher.num_prefix_tokens, grid, erased)
 
     def own_patches(self, tokens: Tensor, erased: Tensor | None) -> Tensor:
@@ -146,7 +164,7 @@ class FeatureMatching(Matching):
         _require(bool(student.depth), key, "student", "hidden states")
         _require(bool(teacher.depth), key, "teacher", "hidden states")
         pairs = map_layers(term.layers, student.depth, teacher.depth, f"{key}.layers")
-        super().__init__(pairs, ("hidden",), student, teacher)
+        super().__init__(pairs, ("hidden",), student, teacher, key)
         self.distance = term.distance
         self.projections = nn.ModuleDict(
             {
@@ -187,10 +205,10 @@ class RelationMatching(Matching):
     def __init__(
         self, term: RelationTerm, student: ModelShape, teacher: ModelShape, key: str
     ) -> None:
-        _require(bool(student.num_heads), key, "student", "queries, keys and values")
-        _require(bool(teacher.num_heads), key, "teacher", "queries, keys and values")
+        _require(bool(student.num_heads and student.depth), key, "student", _QUERIES)
+        _require(bool(teacher.num_heads and teacher.depth), key, "teacher", _QUERIES)
         pairs = map_layers(term.layers, student.depth, teacher.depth, f"{key}.layers")
-        super().__init__(pairs, term.of, student, teacher)
+        super().__init__(pairs, term.of, student, teacher, key)
         self.kinds = term.of
         self.num_heads = {
             (own, other): choose_num_heads(
@@ -232,17 +250,17 @@ class ClassAttentionMatching(Matching):
     def __init__(
         self, term: ClassAttentionTerm, student: ModelShape, teacher: ModelShape, key: str
     ) -> None:
-        _require(student.gives_attention, key, "student", "attention")
-        _require(teacher.gives_attention, key, "teacher", "attention")
+        _require(bool(student.gives_attention and student.depth), key, "student", "attention")
+        _require(bool(teacher.gives_attention and teacher.depth), key, "teacher", "attention")
         pairs = map_layers(term.layers, student.depth, teacher.depth, f"{key}.layers")
-        super().__init__(pairs, ("attention",), student, teacher)
+        super().__init__(pairs, ("attention",), student, teacher, key)
 
     def compare(
         self, student: Captured, teacher: Captured, pair: tuple[int, int], erased: Tensor | None
     ) -> Tensor:
         """Compare one pair of layers; see `Matching.compare`."""
         own, other = student[f"attention.{pair[0]}"], teacher[f"attention.{pair[1]}"]
-        grid = self.student.grids[pair[0]]
+        grid = self.grids[pair[0]]
         mine, shape = self.student, self.teacher
         skipped = own.shape[-1] - mine.num_prefix_tokens < grid[0] * grid[1]
         here = (None, None) if skipped else (grid, erased)
@@ -255,6 +273,16 @@ class ClassAttentionMatching(Matching):
 def _require(condition: bool, key: str, whose: str, what: str) -> None:
     if not condition:
         raise ConfigurationError(
-            f"{key}.weight is above 0, but the {whose} has no {what} to capture: "
-            f"choose a vision transformer, or set the weight to 0"
+            f"{key}.weight is above 0, but the {whose} has no {what} to capture: choose a vision "
+            "transformer of this package, such as compact_vit_1m, or set the weight to 0"
         )
+
+
+def _grid(shape: ModelShape, layer: int, key: str, whose: str) -> tuple[int, int]:
+    grid = shape.grids[layer]
+    if grid is None:
+        raise ConfigurationError(
+            f"{key}: the patches of the {whose}'s layer {layer} form no square, so that nobody "
+            f"knows their places: name other {key}.layers, or set its weight to 0"
+        )
+    return grid

@@ -19,10 +19,13 @@ class TeacherDescription:
         Whether they tell the same classes apart as the student.
     shape : ModelShape, optional
         Of the teacher whose inside may be captured; None where the answers are stored.
+    other_classes : str, default ""
+        Which of them tells which other classes apart, for messages.
     """
 
     gives_answers: bool
     shape: ModelShape | None = None
+    other_classes: str = ""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,6 @@ from darkarcs.training.measuring import release_measurement
 from darkarcs.training.module import TrainingModule
 from darkarcs.training.preparation import TrainingData
 from darkarcs.training.recipe import Recipe
-from darkarcs.training.teachers import Teacher, describe_teachers
 from darkarcs.trust import TRUST_FILE, fit_trust
 
 logger = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ def write_trained_model(
     selection: Selection,
     module: TrainingModule,
     device: str,
-    teachers: Sequence[Teacher] = (),
+    teachers: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Write the model folder of a finished run, and its predictions of the validation split.
 
@@ -74,8 +73,8 @@ def write_trained_model(
         Holds the counters.
     device : str
         Where it was trained.
-    teachers : sequence of Teacher
-        Who taught it.
+    teachers : sequence of dict
+        Who taught it, as `darkarcs.training.teachers.describe_teachers` says.
 
     Returns
     -------
@@ -115,7 +114,7 @@ def write_trained_model(
         },
         provenance={
             **_provenance(run, recipe, model, selection, module, device),
-            **_describe_teaching(teachers, images, prepared, module),
+            **_describe_teaching(teachers, module),
         },
     )
     # before the model folder, whose presence says that the run is finished
@@ -229,12 +228,11 @@ def _describe_stream(recipe: Recipe, prepared: TrainingData) -> dict[str, Any]:
 
 
 def _describe_teaching(
-    teachers: Sequence[Teacher], images: LensImages, prepared: TrainingData, module: TrainingModule
+    teachers: Sequence[dict[str, Any]], module: TrainingModule
 ) -> dict[str, Any]:
     if module.teaching is None:
         return {}
-    records = describe_teachers(teachers, images, prepared.splits)
-    return {"teaching": {"teachers": records, **module.teaching.describe()}}
+    return {"teaching": {"teachers": list(teachers), **module.teaching.describe()}}
 
 
 def _provenance(

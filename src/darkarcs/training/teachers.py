@@ -14,15 +14,24 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from darkarcs import fitting
 from darkarcs.configuration import Configuration
 from darkarcs.data import Augmentation, FittedPreprocessing, LensImages
 from darkarcs.errors import ConfigurationError
-from darkarcs.model_folder import DESCRIPTION, ModelFolder, read_model_folder, short_identities
+from darkarcs.model_folder import SMOOTH_FIT, ModelFolder, read_model_folder, short_identities
+from darkarcs.released import resolve
 
 logger = logging.getLogger(__name__)
 
 #: Fields of view that differ by less than this, in pixels of the stored images, are the same.
 FIELD_TOLERANCE = 0.5
+#: By part of what a model has seen: how its record says so.
+_USES = {
+    "train": "trained_on",
+    "unlabelled": "shown_without_labels",
+    "validation": "selected_on",
+}
+_USUAL = ("selected_on", "validation")
 
 
 class TeacherSettings(Configuration):
@@ -31,7 +40,8 @@ class TeacherSettings(Configuration):
     Attributes
     ----------
     models : tuple of str
-        Model folders, or run folders that hold one; ``${VARIABLE}`` is read from the environment.
+        Names of released models, model folders, or run folders that hold one; ``${VARIABLE}`` is
+        read from the environment.
         Several are an ensemble: the mean of their probabilities is learned.
     answers : {"loop", "stored"}, default "loop"
         Run the teachers on each batch, or take their logits from a file that is written once.
@@ -118,7 +128,7 @@ def read_teachers(settings: TeacherSettings, class_names: Sequence[str]) -> tupl
     ConfigurationError
         If ``guide`` is the number of no teacher.
     ModelError
-        If a folder cannot be read.
+        If there is no such model, or its folder cannot be read.
     """
     if settings.models and settings.guide >= len(settings.models):
         raise ConfigurationError(
@@ -127,10 +137,7 @@ def read_teachers(settings: TeacherSettings, class_names: Sequence[str]) -> tupl
         )
     teachers = []
     for name in settings.models:
-        path = Path(os.path.expandvars(name))
-        if not (path / DESCRIPTION).is_file() and (path / "model" / DESCRIPTION).is_file():
-            path = path / "model"
-        folder = read_model_folder(path)
+        folder = read_model_folder(resolve(os.path.expandvars(name)))
         folder.model.requires_grad_(False)
         own = list(folder.description.class_names)
         same = sorted(own) == sorted(class_names)
@@ -214,36 +221,69 @@ def describe_teachers(
     -------
     list of dict
         ``name``, ``model_hash``, and how many images of the student's validation and test
-        splits the teacher was trained on. A warning is logged if any.
+        splits the teacher was ``trained_on``, ``shown_without_labels`` and ``selected_on``. A
+        warning is logged for each of the first two, and for test images that it was selected on.
     """
     records = []
     for teacher in teachers:
-        seen = teacher.folder.seen.get("train", np.zeros(0, dtype=np.int64))
         known = {
-            name: int(np.isin(_identities(images, splits[name]), seen).sum())
-            for name in ("validation", "test")
-            if name in splits
-        }
-        if any(known.values()):
-            counts = " and ".join(f"{n} of the {name} split" for name, n in known.items())
-            logger.warning(
-                "the teacher %s was trained on images by which the student is judged, %s: its "
-                "figures there will be too good",
-                teacher.folder.path.name,
-                counts,
-            )
-        records.append(
-            {
-                "name": teacher.folder.description.name,
-                "model_hash": teacher.folder.model_hash,
-                "trained_on": known,
+            what: {
+                name: _count(images, splits[name], teacher.folder.seen.get(part))
+                for name in ("validation", "test")
+                if name in splits
             }
-        )
+            for part, what in _USES.items()
+        }
+        for what, counts in known.items():
+            # a teacher of the same split was selected on the images that select its student
+            judged = {k: n for k, n in counts.items() if n and (what, k) != _USUAL}
+            if judged:
+                logger.warning(
+                    "the teacher %s was %s images by which the student is judged, %s: its figures "
+                    "there will be too good",
+                    teacher.folder.path.name,
+                    what.replace("_", " "),
+                    " and ".join(f"{n} of the {name} split" for name, n in judged.items()),
+                )
+        described = teacher.folder.description
+        records.append({"name": described.name, "model_hash": teacher.folder.model_hash, **known})
     return records
 
 
-def _identities(images: LensImages, indices: Any) -> Any:
-    return short_identities(images.metadata["identity"][indices])
+def check_sees_same(teachers: Sequence[Teacher], images: LensImages) -> None:
+    """Check that teachers of residuals are shown residuals of their fits, and others images.
+
+    Parameters
+    ----------
+    teachers : sequence of Teacher
+        From `read_teachers`.
+    images : LensImages
+        The student's.
+
+    Raises
+    ------
+    ConfigurationError
+        If not.
+    """
+    shown = images.manifest.get(SMOOTH_FIT)
+    for teacher in teachers:
+        wanted = teacher.folder.description.smooth_fit
+        if wanted == shown or (wanted and shown and fitting.same_fits(wanted, shown)):
+            continue
+        looks = "images" if wanted is None else "residuals of smooth fits, of one scene and version"
+        others = "residuals" if shown is not None else "images"
+        raise ConfigurationError(
+            f"the teacher {teacher.folder.path.name} looks at {looks}, and the student is trained "
+            f"on {others}{'' if (wanted is None) == (shown is not None) else ' of other fits'}: "
+            "choose a teacher that sees what the student sees"
+        )
+
+
+def _count(images: LensImages, indices: Any, seen: Any) -> int:
+    if seen is None:
+        return 0
+    identities = short_identities(images.metadata["identity"][indices])
+    return int(np.isin(identities, seen).sum())
 
 
 def _seen_augmentation(

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ from darkarcs.training.teachers import (
     Teacher,
     TeacherSettings,
     TeacherView,
+    check_sees_same,
     plan_views,
     read_teachers,
 )
@@ -54,12 +56,15 @@ class TeachingPlan:
         How each teacher sees.
     settings : TeacherSettings
         Who guides, and whether answers are stored.
+    other_classes : str, default ""
+        Which of the teachers tells which other classes apart, if one does.
     """
 
     teachers: tuple[Teacher, ...]
     further: tuple[FittedPreprocessing, ...]
     views: tuple[TeacherView, ...]
     settings: TeacherSettings
+    other_classes: str = ""
 
     @property
     def in_loop(self) -> bool:
@@ -80,11 +85,11 @@ class TeachingPlan:
             With the guide's shape, if the teachers are in the loop.
         """
         if not self.in_loop:
-            return TeacherDescription(self.gives_answers)
+            return TeacherDescription(self.gives_answers, None, self.other_classes)
         guide = self.teachers[self.settings.guide]
         seen = guide.preprocessing
         shape = measure_shape(guide.model, seen.channels, seen.height)
-        return TeacherDescription(self.gives_answers, shape)
+        return TeacherDescription(self.gives_answers, shape, self.other_classes)
 
     def views_an_image(self, epochs: int) -> int:
         """Count the answers to each image that would be stored.
@@ -147,20 +152,27 @@ def plan_teaching(
     Raises
     ------
     ConfigurationError
-        If a teacher sees another sky, or cannot give what is asked for.
+        If a teacher sees another sky or something else than images, or cannot give what is asked
+        for.
     """
     teachers = read_teachers(recipe.teacher, class_names)
     if not teachers:
         return None
+    check_sees_same(teachers, prepared.train)
     further, views = plan_views(
         teachers, recipe.teacher, recipe.augmentation, prepared.preprocessing
     )
-    plan = TeachingPlan(teachers, tuple(further), views, recipe.teacher)
-    if recipe.teacher.answers == "stored" and not plan.gives_answers:
-        raise ConfigurationError(
-            "teacher.answers is stored, but a teacher tells other classes apart than the student"
+    other = next((teacher for teacher in teachers if teacher.columns is None), None)
+    told = ""
+    if other is not None:
+        told = (
+            f"the teacher {other.folder.path.name} tells other classes apart, "
+            f"{', '.join(other.folder.description.class_names)}, than the student, "
+            f"{', '.join(class_names)}"
         )
-    return plan
+        if recipe.teacher.answers == "stored":
+            raise ConfigurationError(f"teacher.answers is stored, but {told}")
+    return TeachingPlan(teachers, tuple(further), views, recipe.teacher, told)
 
 
 class AnswerStore:
@@ -182,7 +194,7 @@ class AnswerStore:
     Raises
     ------
     ConfigurationError
-        If the file is there, but for something else.
+        If the file is there, but for something else, or cannot be written where it is to go.
     """
 
     def __init__(
@@ -201,6 +213,21 @@ class AnswerStore:
         self.key = self._make_key(tuple(class_names))
         if self.path.exists():
             self._read()
+        elif named is not None:
+            self._make_folder()
+
+    def _make_folder(self) -> None:
+        """See that the file can be written before the teachers look at anything."""
+        folder = self.path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ConfigurationError(
+                f"teacher.answers_file: {folder} cannot be written to ({error.strerror}); name "
+                "another place"
+            ) from None
 
     def _batches(self, views: Sequence[Tensor]) -> TrainingBatches:
         prepared, recipe = self.prepared, self.recipe

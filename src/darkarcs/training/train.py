@@ -33,6 +33,7 @@ from darkarcs.training.release import write_trained_model
 from darkarcs.training.run_files import describe_run, open_run, record_run
 from darkarcs.training.streaming import StreamBatches
 from darkarcs.training.target_maker import make_target_maker
+from darkarcs.training.teachers import describe_teachers
 from darkarcs.training.teaching_plan import AnswerStore, TeachingPlan, plan_teaching
 
 logger = logging.getLogger(__name__)
@@ -130,6 +131,8 @@ def train(
     images, further, prepared = _open(recipe, data_uri, unlabelled_uri, skip_bad)
     plan = plan_teaching(recipe, prepared, images.class_names)
     module, training, validation = _build(recipe, prepared, plan, images.class_names, chosen)
+    # before the training, for it may warn
+    told = () if plan is None else describe_teachers(plan.teachers, images, prepared.splits)
     store = None
     if plan is not None and not plan.in_loop:
         store = AnswerStore(plan, recipe, prepared, images.class_names, out)
@@ -151,10 +154,7 @@ def train(
     if module.objective.released is not None:
         module.objective.released.load_state_dict(load_file(selection.released_path))
     merge_lora(model)
-    teachers = () if plan is None else plan.teachers
-    write_trained_model(
-        out, model, recipe, images, prepared, selection, module, str(chosen), teachers
-    )
+    write_trained_model(out, model, recipe, images, prepared, selection, module, str(chosen), told)
     return TrainedRun(
         directory=out,
         model=out / "model",

@@ -1,7 +1,7 @@
 """Released models: which there are, their cards, and how a model becomes one."""
 
+from darkarcs.released import ReleasedModel, list_released, read_released, resolve, verify
 from darkarcs.zoo.cards import read_card, write_card
-from darkarcs.zoo.catalogue import ReleasedModel, list_released, read_released, resolve, verify
 from darkarcs.zoo.releasing import release
 
 __all__ = [

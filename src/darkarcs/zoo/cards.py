@@ -12,8 +12,7 @@ from darkarcs.data import FittedPreprocessing
 from darkarcs.errors import ModelError
 from darkarcs.measurement import MEASUREMENT_FILES, has_measurement, read_measurement
 from darkarcs.model_folder import ModelDescription, hash_model_folder, read_description
-from darkarcs.zoo.card_results import read_measured, results_section
-from darkarcs.zoo.catalogue import (
+from darkarcs.released import (
     CARD_FILE,
     MODEL_FILE,
     TRUST_FILE,
@@ -21,6 +20,7 @@ from darkarcs.zoo.catalogue import (
     file_sha256,
     read_front_matter,
 )
+from darkarcs.zoo.card_results import read_measured, results_section
 from darkarcs.zoo.weights_file import count_parameters, stored_type
 
 LICENSE = "Apache-2.0"

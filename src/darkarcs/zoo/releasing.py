@@ -13,14 +13,14 @@ from safetensors.numpy import save_file
 from darkarcs.errors import ModelError, require_new
 from darkarcs.measurement.files import MEASUREMENT_FILES
 from darkarcs.model_folder import SEEN, read_description
-from darkarcs.zoo.cards import write_card
-from darkarcs.zoo.catalogue import (
+from darkarcs.released import (
     MODEL_FILE,
     TRUST_FILE,
     WEIGHTS_FILE,
     ReleasedModel,
     read_released,
 )
+from darkarcs.zoo.cards import write_card
 from darkarcs.zoo.weights_file import halve, read_weights
 
 #: A released weights file is at most this large, so that a repository can carry it.

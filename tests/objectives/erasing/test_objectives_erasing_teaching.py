@@ -13,6 +13,8 @@ from darkarcs.models import create_model
 from darkarcs.objectives import (
     UNLABELLED,
     Batch,
+    Distillation,
+    DistillationObjective,
     IterativeErasing,
     IterativeErasingObjective,
     ObjectiveContext,
@@ -106,6 +108,31 @@ def test_no_rounds_are_the_distillation_objective() -> None:
     assert torch.allclose(output.loss, expected)
     assert output.parts.keys() == parts.keys()
     assert output.token_forwards == 4 * 17 + 68
+
+
+def test_a_label_weighs_what_it_weighs_in_the_distillation_objective() -> None:
+    student = transformer()
+    labels = torch.tensor([1, UNLABELLED, UNLABELLED, UNLABELLED])
+    answers = TeacherAnswers(torch.zeros(1, 4, 2))
+    ours = make(student, None, {"answers": {"weight": 1.0}}, num_rounds=0)
+    settings = {"labels": {"weight": 1.0}, "answers": {"weight": 1.0}}
+    theirs = DistillationObjective(
+        Distillation.parse(settings, "objective"),
+        ObjectiveContext(student, (2, 2), 1, 32, 100, 0, TeacherDescription(gives_answers=True)),
+    )
+    own = run(ours, student, answers, labels)
+    other = theirs(student, Batch(IMAGES, labels, teacher=answers), 0, torch_generator(0))
+    assert float(own.parts["classification"]) == pytest.approx(float(other.parts["labels"]))
+    assert torch.allclose(own.loss, other.loss)
+
+
+def test_a_step_without_any_weight_can_be_taken() -> None:
+    student = transformer()
+    settings = {"answers": {"weight": [[0.0, 0.0], [0.1, 1.0]]}}
+    objective = make(student, None, settings, weights=UNTAUGHT, strategy="random")
+    output = run(objective, student, TeacherAnswers(torch.zeros(1, 4, 2)))
+    output.loss.backward()
+    assert float(output.loss.detach()) == 0.0
 
 
 class Blind(nn.Module):

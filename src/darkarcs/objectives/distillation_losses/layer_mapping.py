@@ -36,7 +36,7 @@ def map_layers(
     Raises
     ------
     ConfigurationError
-        If a layer does not exist.
+        If a layer does not exist, or no pair is named.
 
     Examples
     --------
@@ -52,6 +52,8 @@ def map_layers(
     if layers == "all":
         share = teacher_depth / student_depth
         return [(i, math.ceil((i + 1) * share - 1e-9) - 1) for i in range(student_depth)]
+    if not layers:
+        raise ConfigurationError(f"{key}: names no layers; give last, early, all or [[-1, -1]]")
     pairs = []
     for student, teacher in layers:
         for name, layer, depth in (

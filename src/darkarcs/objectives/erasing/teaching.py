@@ -35,6 +35,8 @@ class RoundTeaching(nn.Module):
         Of the student.
     context : ObjectiveContext
         The student's and the teacher's shapes.
+    labels_are_used : bool
+        Whether the rounds learn labels besides; see `TeacherLosses`.
 
     Attributes
     ----------
@@ -47,11 +49,18 @@ class RoundTeaching(nn.Module):
         If there is no teacher, or a model cannot give what a loss needs.
     """
 
-    def __init__(self, terms: RoundTerms, layout: TokenLayout, context: ObjectiveContext) -> None:
+    def __init__(
+        self,
+        terms: RoundTerms,
+        layout: TokenLayout,
+        context: ObjectiveContext,
+        labels_are_used: bool,
+    ) -> None:
         super().__init__()
         self.round_weights = terms.round_weights
         self.has_patches = layout.width > 0
-        self.losses = TeacherLosses(terms, context, "objective.distillation")
+        key = "objective.distillation"
+        self.losses = TeacherLosses(terms, context, key, labels_are_used)
 
     def forward(
         self,

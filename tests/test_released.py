@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from darkarcs import released
 from darkarcs.errors import ModelError
-from darkarcs.zoo import catalogue
-from darkarcs.zoo.catalogue import file_sha256, list_released, read_released, resolve
+from darkarcs.released import file_sha256, list_released, read_released, resolve
 
 
 def make_released(folder: Path, name: str, **changes: object) -> Path:
@@ -33,8 +33,8 @@ def make_released(folder: Path, name: str, **changes: object) -> Path:
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One folder of released models, and none elsewhere."""
-    monkeypatch.setattr(catalogue, "_PACKAGED", tmp_path / "packaged")
-    monkeypatch.setattr(catalogue, "_CHECKOUT", tmp_path / "checkout")
+    monkeypatch.setattr(released, "_PACKAGED", tmp_path / "packaged")
+    monkeypatch.setattr(released, "_CHECKOUT", tmp_path / "checkout")
     folder = tmp_path / "weights"
     folder.mkdir()
     monkeypatch.setenv("DARKARCS_WEIGHTS", str(folder))

@@ -34,8 +34,8 @@ TRUST_FILE = "trust.safetensors"
 #: Environment variable that lists further folders of released models, separated like ``PATH``.
 WEIGHTS_VARIABLE = "DARKARCS_WEIGHTS"
 
-_PACKAGED = Path(__file__).resolve().parent / "weights"
-_CHECKOUT = Path(__file__).resolve().parents[3]
+_PACKAGED = Path(__file__).resolve().parent / "zoo" / "weights"
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
