@@ -13,9 +13,9 @@ from darkarcs.benchmark.detection_rates import (
     oracle_rate,
     substructure_score,
     threshold_at,
-    threshold_replicates,
 )
 from darkarcs.errors import DataError, ModelError
+from darkarcs.evaluation.operating_points import threshold_draws
 
 
 def test_the_score_is_the_log_odds_against_no_sub() -> None:
@@ -47,9 +47,7 @@ def test_rates_of_normal_scores_follow_their_closed_form() -> None:
     random = np.random.default_rng(1)
     for shift in (0.0, 1.5, 3.0):
         controls, cases = random.normal(size=20_000), random.normal(shift, 1.0, 20_000)
-        found = model_rate(
-            cases, threshold_at(controls, 0.1), threshold_replicates(controls, 0.1, num=200)
-        )
+        found = model_rate(cases, threshold_at(controls, 0.1), threshold_draws(controls, 0.1))
         expected = ndtr(shift - norm.isf(0.1))
         assert oracle_rate(np.full(50, shift), 0.1).rate == pytest.approx(expected)
         assert found.interval[0] < expected < found.interval[1]
@@ -64,10 +62,10 @@ def test_the_interval_of_a_rate_holds_as_often_as_it_says() -> None:
     for trial in range(150):
         controls, cases = random.normal(size=80), random.normal(1.5, 1.0, 400)
         threshold = threshold_at(controls, 0.1)
-        replicates = threshold_replicates(controls, 0.1, seed=trial, num=300)
-        low, high = model_rate(cases, threshold, replicates, seed=trial).interval
+        draws = threshold_draws(controls, 0.1, seed=trial, num=300)
+        low, high = model_rate(cases, threshold, draws, seed=trial).interval
         covered += low <= expected <= high
-        low, high = model_rate(cases, threshold, np.full(300, threshold), seed=trial).interval
+        low, high = model_rate(cases, threshold, np.full((300, 2), threshold), seed=trial).interval
         narrow += low <= expected <= high
     assert covered >= 134  # 95 % of 150, less three standard deviations
     assert narrow < 110
@@ -76,7 +74,7 @@ def test_the_interval_of_a_rate_holds_as_often_as_it_says() -> None:
 @pytest.mark.parametrize("found", [0, 20])
 def test_none_or_all_found_is_not_certain(found: int) -> None:
     cases = np.where(np.arange(20) < found, 1.0, -1.0)
-    rate = model_rate(cases, 0.0, np.zeros(4000))
+    rate = model_rate(cases, 0.0, np.zeros((4000, 2)))
     assert rate.rate == found / 20
     low, high = rate.interval
     assert high - low > 0.08
@@ -97,7 +95,7 @@ def test_rates_of_no_lens_are_refused() -> None:
     with pytest.raises(DataError, match="at least one lens"):
         oracle_rate([], 0.1)
     with pytest.raises(DataError, match="at least one lens"):
-        model_rate([], 0.0, np.zeros(3))
+        model_rate([], 0.0, np.zeros((3, 2)))
 
 
 def test_the_mass_at_a_rate() -> None:

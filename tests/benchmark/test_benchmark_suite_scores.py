@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from darkarcs.benchmark.suite_scores import (
+    _rates,
     binary_logits,
     compare_conditions,
     compare_models,
@@ -108,6 +110,20 @@ def test_rates_keep_to_their_false_positives() -> None:
         by_hand = (ranked[labels > 0] > threshold).mean()
         assert rate.true_positive_rate == pytest.approx(by_hand, abs=0.01)
         assert rate.interval[0] < rate.true_positive_rate < rate.interval[1]
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_rates_lie_in_their_intervals_as_often_as_these_say(pairs: bool) -> None:
+    random, covered = np.random.default_rng(5), {0.01: 0, 0.1: 0}
+    copies = 2 if pairs else 1  # two images of each lens are one measurement
+    groups = np.repeat(np.arange(1200 // copies), copies).astype(str)
+    positive = np.arange(1200) >= 600
+    for _ in range(120):
+        scores = np.repeat(random.normal(size=1200 // copies), copies) + 2.0 * positive
+        for rate in _rates(scores, positive, groups):
+            expected = norm.sf(norm.isf(rate.false_positive_rate) - 2.0)
+            covered[rate.false_positive_rate] += rate.interval[0] <= expected <= rate.interval[1]
+    assert min(covered.values()) >= 107  # 95 % of 120, less three standard deviations
 
 
 def test_a_difference_is_delongs() -> None:

@@ -18,11 +18,11 @@ from darkarcs.benchmark.detection_rates import (
     model_rate,
     oracle_rate,
     threshold_at,
-    threshold_replicates,
 )
 from darkarcs.configuration import read_yaml
 from darkarcs.evaluation import Predictions, evaluate_predictions
 from darkarcs.evaluation.delong import delong_covariance
+from darkarcs.evaluation.operating_points import threshold_draws
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
 from darkarcs.inference import Predictor
 from darkarcs.inference.filing import log_evaluation
@@ -116,7 +116,7 @@ def rate_rows(found: Detections, settings: DetectionSettings) -> list[dict[str, 
     rows = []
     for wanted in settings.false_positive_rates:
         thresholds = {
-            name: (threshold_at(scores, wanted), threshold_replicates(scores, wanted))
+            name: (threshold_at(scores, wanted), threshold_draws(scores, wanted))
             for name, scores in found.controls.items()
         }
         for edges in settings.bins:

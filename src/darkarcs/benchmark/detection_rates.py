@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, ndtr, ndtri
 
 from darkarcs.errors import DataError, ModelError
+from darkarcs.evaluation.operating_points import share_above
 from darkarcs.seeding import numpy_generator
 
 Floats = NDArray[np.float64]
@@ -143,44 +144,11 @@ def _threshold(controls: Floats, false_positive_rate: float) -> Floats:
     return np.asarray(np.partition(controls, place, axis=1)[:, place])
 
 
-def threshold_replicates(
-    controls: ArrayLike, false_positive_rate: float, *, seed: int = 0, num: int = NUM_BOOTSTRAP
-) -> Floats:
-    """Resample the smooth lenses to learn how uncertain their threshold is.
-
-    Parameters
-    ----------
-    controls : array_like, shape (N,)
-        Scores of smooth lenses.
-    false_positive_rate : float
-        Between 0 and 1.
-    seed : int, default 0
-        Of the resamples.
-    num : int, default 2000
-        How many.
-
-    Returns
-    -------
-    ndarray, shape (num,)
-        Thresholds.
-    """
-    controls = np.asarray(controls, dtype=np.float64)
-    random = numpy_generator(seed, "detection", "threshold")
-    count = len(controls)
-    return np.concatenate(  # one after another: all at once would be gigabytes of many controls
-        [
-            _threshold(controls[random.integers(0, count, (1, count))], false_positive_rate)
-            for _ in range(num)
-        ]
-    )
-
-
-def model_rate(cases: ArrayLike, threshold: float, replicates: ArrayLike, *, seed: int = 0) -> Rate:
+def model_rate(cases: ArrayLike, threshold: float, draws: Floats, *, seed: int = 0) -> Rate:
     """Measure how many lenses with substructure score above a threshold.
 
-    The interval is that of a binomial share (Jeffreys' posterior) mixed over the thresholds'
-    replicates, so that it holds both what few cases and what few controls leave open; it has a
-    width where none or all are found.
+    The interval holds both what few cases and what few controls leave open: see
+    `darkarcs.evaluation.operating_points`.
 
     Parameters
     ----------
@@ -188,8 +156,8 @@ def model_rate(cases: ArrayLike, threshold: float, replicates: ArrayLike, *, see
         Scores of lenses with substructure.
     threshold : float
         From `threshold_at`.
-    replicates : array_like, shape (R,)
-        From `threshold_replicates`.
+    draws : ndarray, shape (R, 2)
+        From `darkarcs.evaluation.operating_points.threshold_draws`.
     seed : int, default 0
         Of the mixture.
 
@@ -205,17 +173,14 @@ def model_rate(cases: ArrayLike, threshold: float, replicates: ArrayLike, *, see
 
     Examples
     --------
-    >>> found = model_rate([0.0, 2.0, 3.0, 4.0], 1.0, np.ones(4000))
+    >>> found = model_rate([0.0, 2.0, 3.0, 4.0], 1.0, np.ones((4000, 2)))
     >>> found.rate, [round(bound, 1) for bound in found.interval]
     (0.75, [0.3, 1.0])
     """
     ordered = np.sort(np.asarray(cases, dtype=np.float64))
     _require_cases(ordered)
-    above = len(ordered) - np.searchsorted(ordered, np.asarray(replicates), side="right")
-    random = numpy_generator(seed, "detection", "rate")
-    draws = random.beta(above + 0.5, len(ordered) - above + 0.5)
     rate = float((ordered > threshold).mean())
-    low, high = np.quantile(draws, [0.025, 0.975])
+    low, high = share_above(ordered, draws, seed=seed)
     return Rate(len(ordered), rate, (float(min(low, rate)), float(max(high, rate))))
 
 

@@ -171,7 +171,7 @@ class Rate(StrictResult):
     true_positive_rate : float
         Share of the images with substructure that is.
     interval : tuple of float
-        Wilson's, 95 %.
+        Of 95 %, with what few images without substructure leave open of the threshold.
     """
 
     false_positive_rate: float

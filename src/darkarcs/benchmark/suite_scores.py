@@ -15,7 +15,8 @@ from darkarcs.errors import DataError
 from darkarcs.evaluation import Predictions
 from darkarcs.evaluation.delong import paired_test
 from darkarcs.evaluation.influence import influence, influence_variance
-from darkarcs.evaluation.intervals import AucInterval, auc_interval, wilson_interval
+from darkarcs.evaluation.intervals import AucInterval, auc_interval
+from darkarcs.evaluation.operating_points import share_above, threshold_draws
 from darkarcs.evaluation.roc import auc, one_vs_rest_scores, roc_curve, threshold_at
 
 Floats = NDArray[np.float64]
@@ -115,7 +116,7 @@ def score_set(
         macro=None if macro is None else macro.auc,
         macro_interval=None if macro is None else macro.interval,
         by_class=_by_class(scores, labels, class_names, binary.groups),
-        rates=tuple(_rates(scores[:, 1], truth == 1)),
+        rates=tuple(_rates(scores[:, 1], truth == 1, binary.groups)),
         roc=_curve(scores[:, 1], truth == 1),
     )
 
@@ -143,12 +144,13 @@ def _by_class(
     return found
 
 
-def _rates(scores: Floats, positive: NDArray[np.bool_]) -> list[Rate]:
+def _rates(scores: Floats, positive: NDArray[np.bool_], groups: NDArray[np.str_]) -> list[Rate]:
     rows = []
     for target in FALSE_POSITIVE_RATES:
         _, _, found = threshold_at(scores, positive, target)
-        count = int(positive.sum())
-        interval = wilson_interval(round(found * count), count)
+        draws = threshold_draws(scores[~positive], target, groups[~positive])
+        low, high = share_above(scores[positive], draws, groups[positive])
+        interval = min(low, found), max(high, found)
         rows.append(Rate(false_positive_rate=target, true_positive_rate=found, interval=interval))
     return rows
 

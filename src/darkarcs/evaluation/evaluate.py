@@ -14,6 +14,7 @@ from darkarcs.errors import DataError
 from darkarcs.evaluation.bootstrap import bootstrap_auc, percentile_interval
 from darkarcs.evaluation.calibration import calibration_summary
 from darkarcs.evaluation.intervals import auc_interval, wilson_interval
+from darkarcs.evaluation.operating_points import share_above, threshold_draws
 from darkarcs.evaluation.predictions import Predictions
 from darkarcs.evaluation.roc import one_vs_rest_scores, per_class_auc, threshold_at
 
@@ -153,7 +154,9 @@ def evaluate_predictions(
         "confusion": confusion.tolist(),
         "calibration": calibration_summary(predictions.logits, labels),
         "thresholds": {
-            name: _thresholds(scores[:, k], labels == k, level) if counts[k] else []
+            name: _thresholds(scores[:, k], labels == k, predictions.groups, level)
+            if counts[k]
+            else []
             for k, name in enumerate(names)
         },
         "warnings": _warnings(predictions, counts, area),
@@ -215,14 +218,18 @@ def _listed(interval: tuple[float, float] | None) -> list[float] | None:
 
 
 def _thresholds(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], level: float
+    scores: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    groups: NDArray[np.str_],
+    level: float,
 ) -> list[dict[str, Any]]:
-    num_positive, num_negative = int(positive.sum()), int((~positive).sum())
+    num_negative = int((~positive).sum())
     rows = []
     for target in FALSE_POSITIVE_RATES:
         threshold, false_rate, true_rate = threshold_at(scores, positive, target)
         false_interval = wilson_interval(round(false_rate * num_negative), num_negative, level)
-        true_interval = wilson_interval(round(true_rate * num_positive), num_positive, level)
+        draws = threshold_draws(scores[~positive], target, groups[~positive])
+        low, high = share_above(scores[positive], draws, groups[positive], level=level)
         rows.append(
             {
                 "target_false_positive_rate": target,
@@ -231,7 +238,7 @@ def _thresholds(
                 "false_positive_rate": false_rate,
                 "false_positive_rate_interval": list(false_interval),
                 "true_positive_rate": true_rate,
-                "true_positive_rate_interval": list(true_interval),
+                "true_positive_rate_interval": [min(low, true_rate), max(high, true_rate)],
             }
         )
     return rows
