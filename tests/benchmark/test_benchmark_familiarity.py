@@ -63,7 +63,9 @@ def test_report_of_a_tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "scene_sets",
         lambda *_: {"two channels": LensImages.from_arrays(np.zeros((2, 2, 16, 16)))},
     )
-    data.save(ring_lenses(count=160), tmp_path / "lenses.h5")
+    made = ring_lenses(count=160)
+    data.save(made.select(np.argsort(made.labels, kind="stable")), tmp_path / "lenses.h5")
+    monkeypatch.setattr(sys.modules["darkarcs.benchmark.familiarity"], "MAX_IN_SETS", 16)
     recipe = Recipe.parse(
         {
             "name": "tiny",
@@ -82,6 +84,7 @@ def test_report_of_a_tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert report["sets"]["gaussian noise"]["by_score"]["texture"]["auroc"] > 0.95
     assert "channels" in report["left_out"]["two channels"]
     assert len(report["prediction_sets"]) == 12
+    assert all(set(row["by_class"]) == {"no_sub", "sub"} for row in report["prediction_sets"])
     strange = {k: row["flagged"] for k, row in report["sets"].items() if k != "turned 45"}
     assert report["goals"]["below"] == [k for k, share in strange.items() if share < 0.95]
     with pytest.raises(OutputExistsError):

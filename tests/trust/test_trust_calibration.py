@@ -58,4 +58,13 @@ def test_equal_scores_make_any_larger_one_strange() -> None:
     tail = Tail.fit(np.full(50, 3.0))
     same, larger = tail.surprise(np.array([3.0, 3.1]))
     assert np.isfinite([same, larger]).all()
-    assert larger > 100 > same
+    assert larger > 100
+    assert same == 0
+
+
+def test_whoever_is_as_strange_as_most_is_not_strange() -> None:
+    tail = Tail.fit(np.repeat([0.0, 1.0], [90, 10]))
+    common, between, rare = tail.surprise(np.array([0.0, 0.5, 1.0]))
+    assert common == 0
+    assert common < between <= rare
+    assert rare == pytest.approx(-np.log(0.1), abs=0.3)

@@ -28,6 +28,7 @@ from darkarcs.evaluation.roc import auc
 from darkarcs.inference import Predictor
 from darkarcs.inference.evaluate import select_split
 from darkarcs.inference.examining import Examination, examine, prediction_sets, required_trust
+from darkarcs.seeding import numpy_generator
 
 #: What sets of classes are asked for.
 COVERAGES: tuple[float, ...] = (0.8, 0.9, 0.95)
@@ -36,7 +37,7 @@ COVERAGES: tuple[float, ...] = (0.8, 0.9, 0.95)
 WITHOUT_GOAL = ("turned 45",)
 #: Own images that prediction sets are measured on at most: they need the model's test-time
 #: augmentation, eightfold the work.
-MAX_IN_SETS = 300
+MAX_IN_SETS = 1000
 #: The goals: share of own images flagged at most, share of strange ones at least.
 OWN_GOAL, STRANGE_GOAL = 0.01, 0.95
 
@@ -115,7 +116,7 @@ def familiarity(
         "own_by_class": _by_class(own, own_images),
         "sets": sets,
         "left_out": left_out,
-        "prediction_sets": _coverages(predictor, own_images, progress),
+        "prediction_sets": _coverages(predictor, own_images, seed, progress),
         "goals": _goals(_row(own, None), sets),
         "num": num,
         "seed": seed,
@@ -230,11 +231,15 @@ def _by_class(own: Examination, images: LensImages) -> dict[str, Any]:
     return rows
 
 
-def _coverages(predictor: Predictor, images: LensImages, progress: bool) -> list[dict[str, Any]]:
+def _coverages(
+    predictor: Predictor, images: LensImages, seed: int, progress: bool
+) -> list[dict[str, Any]]:
     """Measure prediction sets on own images: both scores, marginal and by class."""
     if images.labels is None or images.class_names != predictor.class_names:
         return []
-    images = images.select(np.arange(min(MAX_IN_SETS, len(images))))
+    # drawn, for sets are often sorted by class
+    drawn = numpy_generator(seed, "prediction_sets").permutation(len(images))[:MAX_IN_SETS]
+    images = images.select(np.sort(drawn))
     assert images.labels is not None
     logits = predictor.logits(images, progress=progress) / predictor.folder.description.temperature
     rows = []

@@ -17,6 +17,7 @@ from darkarcs.evaluation.files import write_new
 from darkarcs.evaluation.subpopulation_scores import RISING
 from darkarcs.report.drawing import INK, draw, plain, series_colour
 from darkarcs.report.pictures import image_picture
+from darkarcs.report.weakness_cells import holds_all_classes
 
 WEAKNESSES_FILE = "weaknesses.json"
 PAGE_FILE = "weaknesses.html"
@@ -190,6 +191,8 @@ def _cells(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
         "classes": ", ".join(f"{count:,} {name}" for name, count in row["class_counts"].items()),
         "measures": [
             {"value": _value(measures[key]), "range": _range(measures[key])}
+            if key != "calibration_gap" or holds_all_classes(row)
+            else {"value": "", "range": ""}
             for key in ("auc", "accuracy", "log_loss", "calibration_gap")
         ],
         "difference": f"{measures[measure]['difference']:+.4f}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 #: Names of the columns after the first.
@@ -29,11 +29,15 @@ def subpopulation_cells(row: dict[str, Any]) -> tuple[str, ...]:
     >>> def of(value):
     ...     return {"value": value, "interval": [value - 0.1, value + 0.1]}
     >>> measures = {"accuracy": of(0.6), "log_loss": of(0.7), "calibration_gap": of(0.25)}
-    >>> subpopulation_cells({"text": "faint", "n": 200, "auc": of(0.5), "measures": measures})[:3]
-    ('faint', '200', '0.5000 [0.4000, 0.6000]')
+    >>> row = {"text": "faint", "n": 200, "auc": of(0.5), "measures": measures}
+    >>> cells = subpopulation_cells({**row, "class_counts": {"no_sub": 90, "cdm": 110}})
+    >>> cells[0], cells[1], cells[2], cells[-1]
+    ('faint', '200', '0.5000 [0.4000, 0.6000]', '+0.250')
+    >>> subpopulation_cells({**row, "class_counts": {"no_sub": 0, "cdm": 200}})[-1]
+    ''
     """
     measures = {**row["measures"], "auc": row["auc"]}
-    return (row["text"], *_measured(row["n"], measures))
+    return (row["text"], *_measured(row["n"], measures, holds_all_classes(row)))
 
 
 def overall_cells(content: dict[str, Any]) -> tuple[str, ...]:
@@ -49,7 +53,7 @@ def overall_cells(content: dict[str, Any]) -> tuple[str, ...]:
     tuple of str
         As of `subpopulation_cells`.
     """
-    return ("all images", *_measured(content["n"], content["overall"]))
+    return ("all images", *_measured(content["n"], content["overall"], True))
 
 
 def weakness_cells(content: dict[str, Any]) -> tuple[Sequence[str], list[tuple[str, ...]]]:
@@ -75,13 +79,32 @@ def weakness_cells(content: dict[str, Any]) -> tuple[Sequence[str], list[tuple[s
     return ("lenses", *HEADER), [*worst, overall_cells(content), *best[::-1]]
 
 
-def _measured(count: int, measures: dict[str, Any]) -> tuple[str, ...]:
+def holds_all_classes(row: Mapping[str, Any]) -> bool:
+    """Tell whether being too sure means anything: among images of one class it does not.
+
+    Probabilities are right among images that got the same answer. Among images that hold the same
+    truth the best of models is too sure where that truth is hard to see.
+
+    Parameters
+    ----------
+    row : mapping
+        A sub-population with its ``class_counts``.
+
+    Returns
+    -------
+    bool
+        Whether there are images of every class.
+    """
+    return min(row["class_counts"].values()) > 0
+
+
+def _measured(count: int, measures: dict[str, Any], all_classes: bool) -> tuple[str, ...]:
     return (
         f"{count:,}",
         _with_interval(measures["auc"], 4),
         _with_interval(measures["accuracy"], 3),
         _with_interval(measures["log_loss"], 3),
-        f"{measures['calibration_gap']['value']:+.3f}",
+        f"{measures['calibration_gap']['value']:+.3f}" if all_classes else "",
     )
 
 

@@ -84,7 +84,8 @@ class Tail:
         Returns
         -------
         ndarray, shape (N,), nats
-            At least 0; an increasing function of the score above the least knot.
+            At least 0, and never falls with the score. Of equal knots the first counts: whoever is
+            as strange as many is no stranger than they are.
 
         Examples
         --------
@@ -92,7 +93,10 @@ class Tail:
         >>> tail.surprise(np.array([-1.0, 0.5, 0.95, 1.0])).round(2).tolist()
         [0.0, 0.69, 3.0, 5.0]
         """
-        below = np.interp(scores, self.knots, np.linspace(0, 1 - TAIL_SHARE, NUM_KNOTS))
+        shares = np.linspace(0, 1 - TAIL_SHARE, NUM_KNOTS)
+        first = np.minimum(np.searchsorted(self.knots, scores, side="left"), NUM_KNOTS - 1)
+        tied = self.knots[first] == scores
+        below = np.where(tied, shares[first], np.interp(scores, self.knots, shares))
         above = np.maximum(scores - self.knots[-1], 0.0) / self.excess
         surprise: Floats = -np.log1p(-below) + above
         return surprise
