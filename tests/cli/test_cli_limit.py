@@ -81,6 +81,12 @@ def test_models_are_put_beside_measured_limits(
     assert [(point.class_name, point.num) for point in after.models] == [("cdm", 6)]
     with pytest.raises(ConfigurationError, match="give the same scene"):
         CliRunner().invoke(app, [*beside, "--set", "num_pixels=21"], catch_exceptions=False)
+    same = CliRunner().invoke(app, [*beside, "--classes", "cdm", "--json"], catch_exceptions=False)
+    assert same.exit_code == 0
+    for other in (["--classes", "axion"], ["--noise-factors", "3"], ["--seed", "9"]):
+        key = other[0].removeprefix("--").replace("-", "_")
+        with pytest.raises(ConfigurationError, match=f"was measured with {key} .*not"):
+            CliRunner().invoke(app, [*beside, *other], catch_exceptions=False)
     file.write_text("{")
     with pytest.raises(DataError, match="not valid JSON"):
         CliRunner().invoke(app, beside, catch_exceptions=False)

@@ -43,6 +43,8 @@ def test_rows_by_fraction_and_noise(measured: LimitResult) -> None:
         np.testing.assert_allclose(np.array(quiet.d), 3 * np.array(loud.d))
         np.testing.assert_allclose(np.array(quiet.d_perp), 3 * np.array(loud.d_perp))
         assert quiet.oracle.pooled.value > loud.oracle.pooled.value
+        # the prior does not grow with the noise: more is left than of the rest
+        assert loud.d_prior[2] > 1.001 * quiet.d_prior[2] / 3
     assert measured.rows[2].d[2] > measured.rows[0].d[2]
     assert measured.scene.startswith("small/1/")
     assert measured.wall_seconds > 0

@@ -85,6 +85,10 @@ def test_linear_toy_with_a_known_answer() -> None:
     data = space.whiten(torch.from_numpy(signal).reshape(1, 1, 1, 5, 8))
     np.testing.assert_allclose(data[0, 0], 2 * signal)
     found = space.strengths(data)
+    louder = replace(space, scale=space.scale / 3, widths=space.widths / 3)
+    for name in ("d", "d_perp", "d_prior"):
+        expected = getattr(louder.strengths(data / 3), name)
+        np.testing.assert_allclose(getattr(space.strengths(data, 3.0), name), expected)
     coefficients = np.linalg.lstsq(tangents, 2 * signal, rcond=None)[0]
     left = 2 * signal - tangents @ coefficients
     covariance = np.eye(40) + (tangents * prior**2) @ tangents.T

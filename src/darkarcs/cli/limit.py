@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,6 +48,7 @@ Results = Annotated[
 
 
 def limit(
+    context: typer.Context,
     scene: Annotated[str, typer.Argument(help="A scene's name, or a YAML file.")],
     fractions: Fractions = None,
     noise_factors: NoiseFactors = "1",
@@ -80,20 +81,28 @@ def limit(
         if path is not None:
             require_new(path)
     beside = partial(_place, chosen, models=models or (), known_lens=known_lens, cache=cache)
-    if measured is not None:
-        result = _with_models(measured, chosen, overrides or (), beside)
-        _give(result, out, figure, as_json)
-        return
-    options = {
+    options: dict[str, Any] = {
         "classes": tuple(classes.split(",")) if classes else (),
         "fractions": _numbers(fractions, "--fractions") if fractions else (),
         "noise_factors": _numbers(noise_factors, "--noise-factors"),
         **{"num": num, "num_observed": num_observed, "num_refitted": num_refitted},
         **{"num_training": num_training, "num_test": num_test, "seed": seed, "part": part},
     }
+    if measured is not None:
+        given = {key for key in options if _is_given(context, key)}
+        result = _with_models(
+            measured, chosen, overrides or (), beside, {key: options[key] for key in given}
+        )
+        _give(result, out, figure, as_json)
+        return
     request = LimitRequest.parse(options, "limit")
     result = _measure(chosen, request, overrides or (), beside)
     _give(result, out, figure, as_json)
+
+
+def _is_given(context: typer.Context, key: str) -> bool:
+    source = context.get_parameter_source(key)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _give(result: Any, out: Path | None, figure: Path | None, as_json: bool) -> None:
@@ -116,6 +125,7 @@ def _with_models(
     scene: Any,
     overrides: Sequence[str],
     beside: Callable[[Any], tuple[Any, ...]],
+    given: Mapping[str, Any],
 ) -> Any:
     from darkarcs.benchmark.limit_models import read_limits
     from darkarcs.errors import ConfigurationError
@@ -126,6 +136,12 @@ def _with_models(
             f"{measured}: holds limits of {result.scene} with {list(result.overrides)} set, not of "
             f"{scene.identity}: give the same scene and --set"
         )
+    for key, value in given.items():
+        if getattr(result.request, key) != value:
+            raise ConfigurationError(
+                f"{measured}: was measured with {key} {getattr(result.request, key)}, not {value}; "
+                f"leave --{key.replace('_', '-')} away, or measure anew without --measured"
+            )
     points = beside(result.request)
     if not points:
         raise ConfigurationError(

@@ -57,7 +57,9 @@ class _Collected:
 
     def __init__(self, variant: Variant, noise_factors: Sequence[float]) -> None:
         self.variant = variant
-        self.strengths: list[Floats] = []  # each (3, B): d, d_perp, d_prior
+        # by factor of the noise, each (3, B): d, d_perp, d_prior
+        self.strengths: dict[float, list[Floats]] = {f: [] for f in noise_factors}
+        self.d_perp: list[Floats] = []  # at the scene's own noise
         self.columns: list[dict[str, Floats]] = []
         self.scores: dict[float, list[tuple[Floats, Floats]]] = {f: [] for f in noise_factors}
         self.refits: list[tuple[Refit, float]] = []  # with d_perp
@@ -173,8 +175,11 @@ def _measure_oracles(
     one: _Collected, request: LimitRequest, first: int, tangents: MacroTangents
 ) -> None:
     lenses = _draw(one.variant, request, first, len(tangents))
-    found = tangents.strengths(tangents.whiten(one.variant.scene.render(lenses)))
-    one.strengths.append(np.stack([found.d, found.d_perp, found.d_prior]))
+    whitened = tangents.whiten(one.variant.scene.render(lenses))
+    one.d_perp.append(tangents.strengths(whitened).d_perp)
+    for factor, strengths in one.strengths.items():
+        found = tangents.strengths(whitened, factor)
+        strengths.append(np.stack([found.d, found.d_perp, found.d_prior]))
     one.columns.append(
         {name: v for name, v in lenses.columns.items() if name.startswith("substructure.")}
     )
@@ -222,7 +227,7 @@ def _refit(
         return
     lenses = _draw(one.variant, request, first, count)
     images = one.variant.scene.render(lenses, dtype=torch.float64)
-    linear = one.strengths[-1][1]
+    linear = one.d_perp[-1]
     for i in range(count):
         here = slice(i, i + 1)
         fitted = refit(one.variant.scene, smooth.select(here), images[i], tangents.names)
@@ -231,7 +236,7 @@ def _refit(
 
 
 def _summarize(one: _Collected, noise_factor: float, seed: int) -> LimitRow:
-    d, d_perp, d_prior = np.concatenate(one.strengths, axis=1) / noise_factor
+    d, d_perp, d_prior = np.concatenate(one.strengths[noise_factor], axis=1)
     scores = one.scores[noise_factor]
     observer = None
     if len(scores) > 1:

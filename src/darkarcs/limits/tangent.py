@@ -141,13 +141,16 @@ class MacroTangents:
         mimicked = np.matmul(shares, self.basis.transpose(0, 2, 1))
         return np.asarray(whitened - mimicked.reshape(whitened.shape))
 
-    def strengths(self, whitened: Floats) -> Strengths:
+    def strengths(self, whitened: Floats, noise_factor: float = 1.0) -> Strengths:
         """Measure differences.
 
         Parameters
         ----------
         whitened : ndarray, shape (B, P) or (B, S, P)
             From `whiten`.
+        noise_factor : float, default 1
+            As if the noise were larger by this. The first two strengths fall with it; a prior
+            counts for more where the data say less.
 
         Returns
         -------
@@ -157,13 +160,13 @@ class MacroTangents:
         shape = whitened.shape[:-1]
         total = (whitened**2).sum(axis=-1)
         mimicked = self._shares(whitened) ** 2  # (B, S, K)
-        square = self.widths[:, None] ** 2
+        square = (self.widths[:, None] / noise_factor) ** 2
         held_back = (mimicked * square / (1 + square)).sum(axis=-1).reshape(shape)
         free = mimicked.sum(axis=-1).reshape(shape)
         return Strengths(
-            d=np.sqrt(total),
-            d_perp=np.sqrt(np.maximum(total - free, 0.0)),
-            d_prior=np.sqrt(np.maximum(total - held_back, 0.0)),
+            d=np.sqrt(total) / noise_factor,
+            d_perp=np.sqrt(np.maximum(total - free, 0.0)) / noise_factor,
+            d_prior=np.sqrt(np.maximum(total - held_back, 0.0)) / noise_factor,
         )
 
     def _shares(self, whitened: Floats) -> Floats:
