@@ -13,6 +13,7 @@ from darkarcs.benchmark.leaderboard import (
     Entry,
     add_entries,
     check_entry,
+    check_images,
     entry_path,
     require_new_entries,
 )
@@ -31,6 +32,47 @@ ENTRIES = sorted((REPOSITORY / "results" / LEADERBOARD).rglob("*.json"))
 @pytest.mark.parametrize("path", ENTRIES, ids=[f"{p.parent.name}/{p.stem}" for p in ENTRIES])
 def test_every_entry_is_of_the_suite_as_it_is(path: Path) -> None:
     check_entry(path, load_suite(path.parent.name))
+
+
+def test_all_entries_of_a_suite_are_of_the_same_images() -> None:
+    for suite in {path.parent for path in ENTRIES}:
+        check_images({path: Entry.read(path) for path in ENTRIES if path.parent == suite})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"overlap": 3}, "trained or selected on 3"),
+        ({"interval": [0.0, 0.001]}, "its own interval"),
+    ],
+)
+def test_entries_that_contradict_themselves_are_refused(
+    changes: dict[str, Any],
+    message: str,
+    measured: tuple[Suite, SuiteResult],
+    tmp_path: Path,
+) -> None:
+    suite, result = measured
+    path = add_entries(result, suite, tmp_path)[0]
+    content = json.loads(path.read_text())
+    content["scores"][next(iter(suite.sets))] |= changes
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError, match=message):
+        check_entry(path, suite)
+
+
+def test_entries_of_other_images_are_refused(
+    measured: tuple[Suite, SuiteResult], tmp_path: Path
+) -> None:
+    suite, result = measured
+    entries = {path: Entry.read(path) for path in add_entries(result, suite, tmp_path)}
+    check_images(entries)
+    (one, other), name = entries, next(iter(suite.sets))
+    changed = entries[other].sets[name].model_copy(update={"images_hash": "0" * 64})
+    sets = {**entries[other].sets, name: changed}
+    entries[other] = entries[other].model_copy(update={"sets": sets})
+    with pytest.raises(ConfigurationError, match=f"'{name}' has other images than in .*{one.name}"):
+        check_images(entries)
 
 
 @pytest.fixture(scope="module")

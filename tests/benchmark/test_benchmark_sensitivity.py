@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from darkarcs.benchmark.sensitivity import grid_of, map_sensitivity, sensitivity
 from darkarcs.benchmark.sensitivity_figure import draw_sensitivity
 from darkarcs.benchmark.sensitivity_map import SensitivitySettings, smallest_mass
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.report.detection_cells import sensitivity_cells
 from darkarcs.scenes.placement import place_subhalos
 from darkarcs.training import Recipe, train
 from small_scenes import scene, write
@@ -113,6 +115,24 @@ def test_a_model_is_mapped_reported_and_drawn(model: Path, tmp_path: Path) -> No
     assert json.loads(json.dumps(report, allow_nan=False))["models"] == report["models"]
     again = map_sensitivity(scene(), settings, predictors, marginalize=False)
     np.testing.assert_array_equal(again[1].values["tiny"], maps[1].values["tiny"])
+    # a lens that is an alarm by itself tells nothing about subhalos
+    threshold = maps[0].thresholds["tiny"][0.1]
+    scores = (threshold + 1, threshold - 1)
+    split = [
+        replace(
+            one,
+            smooth_score={"tiny": score},
+            values={**one.values, "tiny": one.values["tiny"] * 0 + score},
+        )
+        for one, score in zip(maps, scores, strict=True)
+    ]
+    rows = {row["observer"]: row for row in sensitivity(scene(), settings, split)["summary"]}
+    assert (rows["tiny"]["shares"], rows["tiny"]["num_false_alarms"]) == ([0.0, 0.0], 1)
+    assert rows[ORACLE]["num_false_alarms"] == 0
+    alarms = sensitivity(scene(), settings, split[:1])
+    assert alarms["summary"][-1]["shares"] == [None, None]
+    assert sensitivity_cells(alarms)[1][-1][2:] == ("", "", "none")
+    maps = split
     figure = draw_sensitivity(maps, settings, 0.2, tmp_path / "maps.png")
     assert figure.stat().st_size > 20_000
     with pytest.raises(OutputExistsError):

@@ -120,7 +120,11 @@ def test_trust_is_added_where_it_is_absent(trained: tuple[Path, str], without: P
         trust(trained[0], trained[1])
     with pytest.raises(ModelError, match="--data"):
         trust(without)
+    for name in ("measurement.json", "card.md"):
+        (without / name).write_text("{}")
     made = trust(without, trained[1], without.parent / "new")
+    assert (made.folder / "measurement.json").exists()
+    assert not (made.folder / "card.md").exists()  # it is of other files
     assert not (without / TRUST_FILE).exists()
     assert hash_model_folder(made.folder) == hash_model_folder(without)
     trust(without, trained[1])
@@ -135,7 +139,7 @@ def test_trust_is_added_where_it_is_absent(trained: tuple[Path, str], without: P
 
 def test_trust_refuses_other_data(without: Path, tmp_path: Path) -> None:
     data.save(ring_lenses(count=40, seed=3), tmp_path / "other.h5")
-    with pytest.raises(DataError, match="not the images"):
+    with pytest.raises(DataError, match=r"not the images .* give these by --data"):
         trust(without, str(tmp_path / "other.h5"))
 
 

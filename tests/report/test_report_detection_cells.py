@@ -48,9 +48,11 @@ def test_the_summary_of_maps() -> None:
     summary = {"observer": "m", "false_positive_rate": 0.00135, "shares": [0.0, 0.0235]}
     content = {
         "summary_log10_masses": [9.0, 10.0],
-        "summary": [summary | {"lightest_log10_mass": lightest} for lightest in (9.123, None)],
+        "log10_masses": [8.0, 10.5],
+        "summary": [summary | {"lightest_log10_mass": one} for one in (9.123, None, 8.0)],
     }
     header, rows = sensitivity_cells(content)
     assert header[2:4] == ("sensitive to 10^9, %", "sensitive to 10^10, %")
     assert rows[0] == ("m", "0.135 %", "0.00", "2.35", "10^9.12")
     assert rows[1][-1] == "none"
+    assert rows[2][-1] == "below 10^8.00"

@@ -45,7 +45,15 @@ MEASURES = dict.fromkeys(("auc", "accuracy", "log_loss", "calibration_gap"), HAL
 WEAK = {
     "n": 100,
     "overall": MEASURES,
-    "subpopulations": [{"text": "faint", "n": 20, "auc": HALF, "measures": MEASURES}],
+    "subpopulations": [
+        {
+            "text": "faint",
+            "n": 20,
+            "class_counts": {"no_sub": 8, "cdm": 12},
+            "auc": HALF,
+            "measures": MEASURES,
+        }
+    ],
     "worst": [{"index": 0}],
     "best": [],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -234,8 +235,9 @@ def check_entry(path: Path, suite: Suite) -> Entry:
     DataError
         If it is no entry.
     ConfigurationError
-        If it is of another suite or version, of another name than its file, lacks a set, or its
-        sets are not the suite's.
+        If it is of another suite or version, of another name than its file, lacks a set, its
+        sets are not the suite's, the model was trained or selected on some of their images, or an
+        AUC does not lie in its own interval.
     """
     entry = Entry.read(path)
     if (entry.suite, entry.suite_version) != (suite.name, suite.version):
@@ -259,4 +261,43 @@ def check_entry(path: Path, suite: Suite) -> Entry:
             raise ConfigurationError(f"{path}: lacks set '{name}', or has another one")
         if name not in entry.scores:
             raise ConfigurationError(f"{path}: has no score on set '{name}'")
+        _check_score(path, name, entry.scores[name])
     return entry
+
+
+def _check_score(path: Path, name: str, score: Score) -> None:
+    if score.overlap:
+        raise ConfigurationError(
+            f"{path}: the model was trained or selected on {score.overlap} images of set '{name}'"
+        )
+    if score.auc is None or score.interval is None:
+        return
+    low, high = score.interval
+    if not 0 <= low <= score.auc <= high <= 1:
+        raise ConfigurationError(
+            f"{path}: on set '{name}' an AUC of {score.auc:g} does not lie in its own interval, "
+            f"{low:g} to {high:g}"
+        )
+
+
+def check_images(entries: Mapping[Path, Entry]) -> None:
+    """Check that entries of a suite were measured on the same images.
+
+    Parameters
+    ----------
+    entries : mapping of pathlib.Path to Entry
+        Of one suite, by file.
+
+    Raises
+    ------
+    ConfigurationError
+        If two of them name other images for a set that both could read.
+    """
+    known: dict[str, tuple[str, Path]] = {}
+    for path, entry in entries.items():
+        for name, one in entry.sets.items():
+            if not one.images_hash:
+                continue
+            first, where = known.setdefault(name, (one.images_hash, path))
+            if first != one.images_hash:
+                raise ConfigurationError(f"{path}: set '{name}' has other images than in {where}")

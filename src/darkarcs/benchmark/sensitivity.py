@@ -221,23 +221,29 @@ def sensitivity(
         Ready for JSON: ``maps`` (of each lens the smallest log10 mass by observer, a list of rows
         with null where nothing is found or outside of the disk, at the first false-positive
         rate), and ``summary`` (by observer and false-positive rate the ``shares`` of the places
-        that are sensitive to `SUMMARY_MASSES`, over all lenses, and the
-        ``lightest_log10_mass`` anywhere).
+        that are sensitive to `SUMMARY_MASSES`, over all lenses but ``num_false_alarms``, in which
+        a model finds something without a subhalo, and the ``lightest_log10_mass`` anywhere; null
+        where no lens is left).
     """
     masses = settings.log10_masses
     summary = []
     for observer, rates in maps[0].thresholds.items():
         for rate in rates:
-            found = np.concatenate([one.smallest(observer, rate, masses) for one in maps])
+            quiet = [one for one in maps if not one.is_false_alarm(observer, rate)]
+            parts = [one.smallest(observer, rate, masses) for one in quiet]
+            found = np.concatenate(parts) if parts else np.zeros(0)
             lightest = None if np.isnan(found).all() else float(np.nanmin(found))
             # a comparison with what is not a number is false
-            shares = [float((found <= mass + 1e-9).mean()) for mass in SUMMARY_MASSES]
+            shares = [
+                float((found <= mass + 1e-9).mean()) if parts else None for mass in SUMMARY_MASSES
+            ]
             summary.append(
                 {
                     "observer": observer,
                     "false_positive_rate": rate,
                     "shares": shares,
                     "lightest_log10_mass": lightest,
+                    "num_false_alarms": len(maps) - len(quiet),
                 }
             )
     first = settings.false_positive_rates[0]

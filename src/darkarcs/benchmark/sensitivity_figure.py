@@ -74,8 +74,10 @@ def draw_sensitivity(
             for axes, name in zip(row[1:], observers, strict=True):
                 _draw_map(axes, one, grid_of(one, name, rate, settings), settings, scale)
                 _draw_arc(axes, one, pixel_scale)
+                if one.is_false_alarm(name, rate):
+                    axes.set_title("a false alarm without any subhalo", fontsize=8, color="C3")
         for axes, name in zip(panels[0], ["the lens, as observed", *observers], strict=True):
-            axes.set_title(name.replace("$", r"\$"), fontsize=10)
+            axes.set_title(f"{name}\n{axes.get_title()}".strip().replace("$", r"\$"), fontsize=9)
         for axes in panels[-1]:
             axes.set_xlabel("arcsec")
         bar = figure.colorbar(

@@ -100,6 +100,24 @@ class SensitivityMap:
     thresholds: dict[str, dict[float, float]]
     smooth_score: dict[str, float] = field(default_factory=dict)
 
+    def is_false_alarm(self, observer: str, rate: float) -> bool:
+        """Tell whether a model finds something in this lens with no subhalo in it.
+
+        Parameters
+        ----------
+        observer : str
+            Of ``values``.
+        rate : float
+            A false-positive rate, of ``thresholds``.
+
+        Returns
+        -------
+        bool
+            True where the map would show how strange the lens is, and no subhalo.
+        """
+        score = self.smooth_score.get(observer)
+        return score is not None and score >= self.thresholds[observer][rate]
+
     def smallest(self, observer: str, rate: float, log10_masses: ArrayLike) -> Floats:
         """Find the lightest subhalo that an observer finds at each place.
 

@@ -133,7 +133,12 @@ def evaluate(
     return report
 
 
-def select_split(images: LensImages, description: ModelDescription, split: str) -> LensImages:
+def select_split(
+    images: LensImages,
+    description: ModelDescription,
+    split: str,
+    remedy: str = "leave --split away",
+) -> LensImages:
     """Take the images of a split that a model was trained with.
 
     Parameters
@@ -144,6 +149,8 @@ def select_split(images: LensImages, description: ModelDescription, split: str) 
         Of the model; it holds the split's settings and hashes.
     split : {"all", "train", "validation", "test"}
         Which.
+    remedy : str, optional
+        What to do where these are other images, for the message.
 
     Returns
     -------
@@ -161,7 +168,7 @@ def select_split(images: LensImages, description: ModelDescription, split: str) 
     if images.content_hash != description.data.get("content_hash"):
         raise DataError(
             f"split '{split}' cannot be repeated: these are not the images that "
-            f"'{description.name}' was trained on; leave --split away"
+            f"'{description.name}' was trained on; {remedy}"
         )
     indices = divide(images, SplitSettings.parse(recorded["settings"], "split"))
     if split not in indices:

@@ -15,12 +15,14 @@ from darkarcs.errors import DataError, ModelError, OutputExistsError, require_ne
 from darkarcs.evaluation.files import write_new
 from darkarcs.inference.classifier import open_classifier
 from darkarcs.inference.evaluate import select_split
-from darkarcs.model_folder import DESCRIPTION, SEEN, WEIGHTS, ModelDescription
+from darkarcs.model_folder import ModelDescription
 from darkarcs.models import ImageClassifier
+from darkarcs.released import CARD_FILE
 from darkarcs.trust import TRUST_FILE, Trust, fit_trust
 
 #: Fresh lenses of a stream that references and calibration are made from.
 NUM_TRAINING, NUM_VALIDATION = 1024, 1024
+_REMEDY = "give these by --data"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def trust(
         simulated lenses knows its own, of which fresh ones are drawn: those of the training
         part for references, those of the validation part for calibration.
     out : pathlib.Path, optional
-        A new model folder, a copy with the file; by default the file is added to the model's.
+        A new model folder, a copy with the file and without a release's card, which is of other
+        files; by default the file is added to the model's.
     device : str, default "cpu"
         Where the model runs.
     progress : bool, default False
@@ -100,9 +103,9 @@ def trust(
     content = fitted.to_bytes()
     if out is not None:
         target.mkdir(parents=True, exist_ok=True)
-        for name in (WEIGHTS, DESCRIPTION, SEEN):
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, target / name)
+        for file in folder.iterdir():
+            if file.is_file() and file.name not in (TRUST_FILE, CARD_FILE):
+                shutil.copyfile(file, target / file.name)
     write_new(target / TRUST_FILE, content)
     return FittedTrust(target, fitted, len(content))
 
@@ -122,8 +125,8 @@ def _splits(description: ModelDescription, data_uri: str | None) -> tuple[LensIm
         raise ModelError(f"'{description.name}': say by --data what it was trained on")
     images = data.open(data_uri)
     return (
-        select_split(images, description, "train"),
-        select_split(images, description, "validation"),
+        select_split(images, description, "train", _REMEDY),
+        select_split(images, description, "validation", _REMEDY),
     )
 
 

@@ -119,8 +119,8 @@ def sensitivity_cells(content: dict[str, Any]) -> Cells:
             (
                 row["observer"],
                 f"{100 * row['false_positive_rate']:.3g} %",
-                *(f"{100 * share:.2f}" for share in row["shares"]),
-                "none" if lightest is None else f"10^{lightest:.2f}",
+                *("" if share is None else f"{100 * share:.2f}" for share in row["shares"]),
+                "none" if lightest is None else _at(lightest, content["log10_masses"]),
             )
         )
     return header, rows
@@ -129,6 +129,11 @@ def sensitivity_cells(content: dict[str, Any]) -> Cells:
 def _half(found: float | None, masses: list[float]) -> str:
     if found is None:
         return f"above 10^{masses[-1]:g}"
+    return _at(found, masses)
+
+
+def _at(found: float, masses: list[float]) -> str:
+    """A mass; what is found at the lightest that was tried might be found below."""
     return f"{'below ' if found == masses[0] else ''}10^{found:.2f}"
 
 

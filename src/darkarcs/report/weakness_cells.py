@@ -95,7 +95,7 @@ def holds_all_classes(row: Mapping[str, Any]) -> bool:
     bool
         Whether there are images of every class.
     """
-    return min(row["class_counts"].values()) > 0
+    return all(count > 0 for count in row["class_counts"].values())
 
 
 def _measured(count: int, measures: dict[str, Any], all_classes: bool) -> tuple[str, ...]:
