@@ -110,7 +110,8 @@ def evaluate_predictions(
             ``target_false_positive_rate``, ``threshold`` (probability; an image is called the
             class at or above it; null if none will do), ``threshold_log_odds`` (the same without
             the rounding of probabilities to 1), ``false_positive_rate`` reached, with its
-            ``false_positive_rate_interval``, ``true_positive_rate`` with its interval.
+            ``false_positive_rate_interval``, ``true_positive_rate`` with its interval, which
+            holds what few negatives leave open of the threshold: see `operating_points`.
         ``warnings``
             Sentences about what these numbers cannot say.
 
