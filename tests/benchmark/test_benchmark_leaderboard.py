@@ -22,7 +22,7 @@ from darkarcs.benchmark.suite_results import SuiteResult
 from darkarcs.benchmark.suite_run import run_suite
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.report.benchmark_table import leaderboard_table, shortcut_table
-from darkarcs.report.suite_overview import overview_table
+from darkarcs.report.suite_overview import conditions_table, overview_table
 from suite_examples import small_suite, write_model
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -225,6 +225,30 @@ def test_published_skill_stands_beside_what_is_left_of_it() -> None:
     assert "fair" not in alone[0]
     assert shortcut_table({"entries": [fair]}) == "There is no entry yet."
     assert leaderboard_table({"entries": []}) == "There is no entry yet."
+
+
+def test_conditions_are_set_beside_their_reference() -> None:
+    change = {"difference": -0.1, "interval": [-0.12, -0.08]}
+    scores = {
+        "plain": {"auc": 0.9, "interval": [0.88, 0.92], "to_reference": None},
+        "blurred": {"auc": 0.8, "interval": [0.77, 0.83], "to_reference": change},
+        "other": {"auc": None, "interval": None, "to_reference": None},
+    }
+    entry = {
+        "suite_version": 1,
+        "model": {"name": "one"},
+        "sets": {name: {"title": name.title()} for name in scores},
+        "scores": scores,
+    }
+    lines = conditions_table({"entries": [entry]}).splitlines()
+    assert lines[0] == "| set | `one` | change |"
+    assert lines[2:] == [
+        "| Plain | 0.900 ± 0.020 |  |",
+        "| Blurred | 0.800 ± 0.030 | -0.100 [-0.120, -0.080] |",
+    ]
+    second = {**entry, "model": {"name": "two"}, "scores": {"other": scores["plain"]}}
+    lines = conditions_table({"entries": [second, entry]}).splitlines()
+    assert lines[4] == "| Other | cannot read |  | 0.900 ± 0.020 |  |"
 
 
 def test_an_overview_has_models_by_suites() -> None:

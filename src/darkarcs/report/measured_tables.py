@@ -18,7 +18,7 @@ from darkarcs.report.evidence_cells import evidence_cells, evidence_model_cells
 from darkarcs.report.familiarity_cells import familiarity_cells
 from darkarcs.report.markdown import markdown_table as markdown_table
 from darkarcs.report.robustness_cells import robustness_cells
-from darkarcs.report.suite_overview import overview_table
+from darkarcs.report.suite_overview import conditions_table, overview_table
 from darkarcs.report.weakness_cells import weakness_cells
 
 _MARKER = re.compile(
@@ -267,6 +267,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "limit": limit_table,
     "weaknesses": lambda content: markdown_table(*weakness_cells(content)),
     "limit-models": lambda content: markdown_table(*limit_model_cells(content)),
+    "conditions": conditions_table,
     "overview": overview_table,
     "measurement": lambda content: markdown_table(*number_cells(content)),
     "measurement-map": lambda content: markdown_table(*map_cells(content)),
@@ -275,4 +276,4 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "shortcut": shortcut_table,
 }
 #: Kinds whose tables are made from a folder of files, as ``results/leaderboard/SUITE/MODEL.json``.
-OF_FOLDERS = {"evidence-models", "leaderboard", "overview", "robustness", "shortcut"}
+OF_FOLDERS = {"conditions", "evidence-models", "leaderboard", "overview", "robustness", "shortcut"}

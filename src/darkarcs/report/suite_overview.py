@@ -1,4 +1,4 @@
-"""All models by all suites in one table, from the entries of the leaderboards alone."""
+"""Models by suites, and by the conditions of one, from the entries of the leaderboards alone."""
 
 from __future__ import annotations
 
@@ -40,6 +40,50 @@ def overview_table(content: Mapping[str, Any]) -> str:
     models = sorted({name for name, _ in cells})
     rows = [(f"`{name}`", *(cells.get((name, suite), "") for suite in suites)) for name in models]
     return markdown_table(("model", *(f"`{suite}`" for suite in suites)), rows)
+
+
+def conditions_table(content: Mapping[str, Any]) -> str:
+    """Write what each change of the data does to each model, of a suite such as ``shift``.
+
+    Parameters
+    ----------
+    content : mapping
+        ``entries`` of one suite.
+
+    Returns
+    -------
+    str
+        Markdown: a row a set that somebody can read, and for each model its AUC with half of its
+        interval, and the paired difference to the set's reference with its interval.
+    """
+    entries = sorted(content["entries"], key=lambda entry: str(entry["model"]["name"]))
+    if not entries:
+        return NO_ENTRY
+    newest = max(entry["suite_version"] for entry in entries)
+    entries = [entry for entry in entries if entry["suite_version"] == newest]
+    titles: dict[str, str] = {}
+    for entry in entries:
+        titles |= {name: one["title"] for name, one in entry["sets"].items() if name not in titles}
+    header = ["set"]
+    for entry in entries:
+        header += [f"`{entry['model']['name']}`", "change"]
+    rows = []
+    for name, title in titles.items():
+        scores = [entry["scores"].get(name) for entry in entries]
+        if any(score is not None and score["auc"] is not None for score in scores):
+            rows.append((title, *(cell for score in scores for cell in _change(score))))
+    return markdown_table(header, rows)
+
+
+def _change(score: Mapping[str, Any] | None) -> tuple[str, str]:
+    if score is None or score["auc"] is None:
+        return "cannot read", ""
+    low, high = score["interval"]
+    area, change = f"{score['auc']:.3f} ± {(high - low) / 2:.3f}", score["to_reference"]
+    if change is None:
+        return area, ""
+    low, high = change["interval"]
+    return area, f"{change['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _cell(entry: Mapping[str, Any]) -> str:
