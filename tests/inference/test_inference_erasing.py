@@ -14,6 +14,8 @@ from darkarcs.evaluation import read_predictions
 from darkarcs.evaluation.results import read_results
 from darkarcs.explain import ErasingSettings
 from darkarcs.inference import Filing, Predictor, classify, evaluate
+from darkarcs.inference.examining import examine
+from darkarcs.model_folder import TestTimeAugmentation
 from darkarcs.training import Recipe, train
 from rings import ring_lenses
 
@@ -36,6 +38,25 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     data.save(ring_lenses(), folder / "lenses.h5")
     uri = str(folder / "lenses.h5")
     return train(recipe("compact_vit_100k", patch_size=4, depth=2), uri, folder / "run").model, uri
+
+
+@pytest.mark.parametrize("num", [1, 10])
+@pytest.mark.parametrize("views", ["none", "dihedral"])
+def test_erasing_judges_the_very_images(
+    num: int, views: TestTimeAugmentation, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("familiar")
+    data.save(ring_lenses(count=120), folder / "lenses.h5")
+    settings = recipe("compact_vit_100k", patch_size=4, depth=2)
+    model = train(settings, str(folder / "lenses.h5"), folder / "run").model
+    images, erasing = ring_lenses(count=num, seed=4), ErasingSettings(rounds=2, confidence=0.999)
+    plain = examine(Predictor(model), images, views)
+    erased = examine(Predictor(model), images, views, erasing=erasing)
+    assert plain.assessment is not None
+    assert erased.assessment is not None
+    assert erased.rounds is not None
+    assert erased.rounds.max() > 0
+    np.testing.assert_allclose(erased.assessment.p_values, plain.assessment.p_values)
 
 
 @pytest.mark.parametrize("views", ["none", "dihedral"])

@@ -118,6 +118,7 @@ def iterative_erasing_prediction(
     temperature: float = 1.0,
     seed: int = 0,
     keep_sequence: bool = False,
+    readers: slice | None = None,
 ) -> ErasingPrediction:
     r"""Predict; while in doubt, erase what the model does not attend to and predict again [1]_.
 
@@ -157,6 +158,8 @@ def iterative_erasing_prediction(
         See `ErasingSettings`.
     keep_sequence : bool, default False
         Keep the images of every round.
+    readers : slice, optional
+        From `reading_tokens`, which is asked by default.
 
     Returns
     -------
@@ -174,7 +177,8 @@ def iterative_erasing_prediction(
     """
     _check(rounds, confidence, combine, kind, share)
     prefix = require_attention(model) if rounds else 0
-    readers = reading_tokens(model, images) if rounds else None
+    if rounds and readers is None:
+        readers = reading_tokens(model, images)
     replacement = filling(images, fill, seed)
     current = images.clone()
     active = torch.arange(len(images), device=images.device)

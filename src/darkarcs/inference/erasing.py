@@ -16,6 +16,7 @@ def predict_by_erasing(
     test_time_augmentation: TestTimeAugmentation,
     erasing: ErasingSettings,
     temperature: float = 1.0,
+    readers: slice | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Predict one batch: `darkarcs.model_folder.predict_logits` with iterative erasing.
 
@@ -32,6 +33,8 @@ def predict_by_erasing(
         How often, and until when.
     temperature : float, default 1.0
         Divides the logits before they are compared with the confidence.
+    readers : slice, optional
+        Tokens that the head reads, if they are known.
 
     Returns
     -------
@@ -43,7 +46,8 @@ def predict_by_erasing(
 
     def predict(view: Tensor) -> ErasingPrediction:
         options = erasing.model_dump()
-        return iterative_erasing_prediction(model, view, temperature=temperature, **options)
+        known = {"temperature": temperature, "readers": readers}
+        return iterative_erasing_prediction(model, view, **known, **options)
 
     if test_time_augmentation == "none":
         prediction = predict(images)

@@ -91,6 +91,8 @@ def examine(
     trust = predictor.trust if check else None
     model = predictor.folder.model
     assert isinstance(model, ImageClassifier)
+    if erasing is not None and erasing.rounds:
+        _ = predictor.readers  # found by a pass of its own, which the tap must not take for images
     logits, rounds, seen = [], [], []
     starts = range(0, len(images), predictor.batch_size)
     console = Console(stderr=True)

@@ -153,6 +153,13 @@ class Predictor:
             ]
         return torch.cat(parts).double().cpu().numpy()
 
+    @cached_property
+    def readers(self) -> slice:
+        """Tokens that the head reads; see `darkarcs.explain.reading_tokens`."""
+        seen = self.folder.description.preprocessing
+        image = torch.zeros(1, seen.channels, seen.height, seen.width, device=self.device)
+        return reading_tokens(self.folder.model, image)
+
     def predict_by_erasing(
         self,
         images: LensImages,
@@ -187,9 +194,10 @@ class Predictor:
         """
         chosen = test_time_augmentation or self.folder.description.test_time_augmentation
         temperature = self.folder.description.temperature
+        readers = self.readers if erasing.rounds else None
         with torch.inference_mode():
             parts = [
-                predict_by_erasing(self.folder.model, batch, chosen, erasing, temperature)
+                predict_by_erasing(self.folder.model, batch, chosen, erasing, temperature, readers)
                 for batch in self._batches(images, progress)
             ]
         logits, rounds = (
@@ -306,12 +314,10 @@ class Predictor:
         if not getattr(model, "supports_attention", False):
             return None
         maps = []
-        readers: slice | None = None
         with torch.inference_mode():
             for batch in self._batches(images, progress=False):
                 captured = model(batch, capture=("attention.-1",)).captured["attention.-1"]
                 prefix = int(getattr(model, "num_prefix_tokens", 0))
-                readers = readers or reading_tokens(model, batch)
                 rows = captured.float().cpu().numpy()
-                maps.append(class_attention(rows, prefix, readers=readers))
+                maps.append(class_attention(rows, prefix, readers=self.readers))
         return np.concatenate(maps).astype(np.float32)
