@@ -96,6 +96,17 @@ def test_perfect_flat_and_reversed_maps() -> None:
     noise = score_maps(rng.normal(size=truth.shape), truth)
     low, high = noise["auc"]["interval"]
     assert low < 0.5 < high
+
+
+def test_images_of_one_galaxy_count_as_one() -> None:
+    random = np.random.default_rng(0)
+    truth = np.repeat(random.random((6, 8, 8)) < 0.2, 10, axis=0)
+    maps = np.repeat(random.random((6, 8, 8)), 10, axis=0)
+    groups = np.repeat(np.arange(6), 10).astype(str)
+    alone, together = score_maps(maps, truth), score_maps(maps, truth, groups=groups)
+    assert alone["auc"]["value"] == together["auc"]["value"]
+    width = [np.ptp(one["auc"]["interval"]) for one in (alone, together)]
+    assert width[1] > 2 * width[0]
     assert low < noise["auc"]["value"] < high
 
 

@@ -222,3 +222,15 @@ def test_what_is_refused(trained: tuple[list[Path], str], tmp_path: Path) -> Non
         robustness([models[0], other], uri)
     with pytest.raises(DataError, match=r"\.png, \.svg or \.pdf"):
         draw_robustness({}, tmp_path / "figure.txt")
+    rings = ring_lenses(count=4)
+    left = LensImages(
+        images=rings.images,
+        labels=rings.labels,
+        class_names=rings.class_names,
+        metadata=rings.metadata,
+        pixel_scale=rings.pixel_scale,
+        manifest={**rings.manifest, "smooth_fit": {"version": 2}},
+    )
+    data.save(left, tmp_path / "left.h5")
+    with pytest.raises(DataError, match=r"holds residuals .* give the images that were fitted"):
+        robustness([models[0]], str(tmp_path / "left.h5"), split="all")

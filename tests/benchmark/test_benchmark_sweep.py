@@ -79,6 +79,23 @@ def test_finished_runs_are_kept_and_the_test_split_is_logged(files: Path) -> Non
     assert len(log) == 1 + len(second)
 
 
+def test_finished_runs_of_another_recipe_or_of_other_images_are_refused(files: Path) -> None:
+    sweep = load_sweep(files / "sweep.yaml").model_copy(update={"learning_rates": (1e-3,)})
+    uri, out = str(files / "rings.h5"), files / "runs"
+    run_sweep(sweep, uri, out)
+    longer = sweep.model_copy(update={"budget_images": 288})
+    with pytest.raises(ConfigurationError, match=r"another training\.epochs: give a new --out"):
+        run_sweep(longer, uri, out)
+    other = sweep.model_copy(update={"arms": {"none": ("objective.strategy=most_attended",)}})
+    with pytest.raises(ConfigurationError, match=r"another objective\."):
+        run_sweep(other, uri, out)
+    data.save(ring_lenses(200, seed=5), files / "others.h5")
+    with pytest.raises(ConfigurationError, match="other images"):
+        run_sweep(sweep, str(files / "others.h5"), out)
+    with pytest.raises(ConfigurationError, match="each look is logged: give --results"):
+        run_sweep(sweep.model_copy(update={"measured_on": "test"}), uri, out)
+
+
 def test_models_may_predict_by_erasing_as_well(files: Path) -> None:
     sweep = load_sweep(files / "sweep.yaml").model_copy(update={"learning_rates": (1e-3,)})
     uri = str(files / "rings.h5")

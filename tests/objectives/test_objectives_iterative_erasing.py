@@ -396,6 +396,7 @@ def test_models_of_transformers() -> None:
         ({"num_rounds": 0, "weights": ONLY_RECONSTRUCTION}, "at least 1"),
         ({"weights": {"classification": 0.0}}, "all be zero"),
         ({"mixture": (0.0, 0.0, 0.0)}, "odds"),
+        ({"guard": "anneal", "round_weights": (0.0, 1.0, 1.0)}, "against the whole image's"),
         ({"decoder": {"width": 30}}, "not a multiple"),
         ({"strategie": "random"}, "did you mean 'strategy'"),
     ],

@@ -24,6 +24,7 @@ from darkarcs.data.joining import join
 from darkarcs.errors import DataError
 from darkarcs.evaluation.provenance import command_line, package_version
 from darkarcs.inference import Predictor
+from darkarcs.model_folder import short_identities
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -43,6 +44,8 @@ def evidence_benchmark(
     psf_fwhm: float = 2.5,
     window: int | None = None,
     stride: int | None = None,
+    groups: NDArray[Any] | None = None,
+    identities: NDArray[np.str_] | None = None,
     num_bootstrap: int = 2000,
     seed: int = 0,
     device: str = "cpu",
@@ -81,8 +84,12 @@ def evidence_benchmark(
     window, stride : int, optional, pixels of the model's input
         Of the evidence map; a patch (an eighth of the image where there are none) and half of
         it by default.
+    groups : NDArray, shape (N,), optional
+        Pairs that share a source galaxy share a group: whole groups are resampled.
+    identities : NDArray of str, shape (N,), optional
+        Of the observed images, to count those that the model has learned from.
     num_bootstrap : int, default 2000
-        Resamples of the images.
+        Resamples of the pairs.
     seed : int, default 0
         Of the bootstrap and of the random maps.
     device : str, default "cpu"
@@ -96,9 +103,10 @@ def evidence_benchmark(
         Ready for JSON: ``maps`` (by name what `score_maps` gives: ``class_attention``,
         ``rollout``, ``gradient_attention`` for a model with attention, ``evidence``,
         ``input_gradient``, and to compare with ``brightness``, ``random`` and, for a model of
-        residuals, ``significance``), ``model``, ``model_hash``, the settings, ``truth_share`` (of
-        the arc); of what no smooth lens could mimic ``maps_projected`` and
-        ``truth_share_projected``, or else ``not_projected``: why they are absent.
+        residuals, ``significance``), ``model``, ``model_hash``, ``overlap`` (pairs that the model
+        has seen, by use), the settings, ``truth_share`` (of the arc); of what no smooth lens could
+        mimic ``maps_projected`` and ``truth_share_projected``, or else ``not_projected``: why they
+        are absent.
 
     Raises
     ------
@@ -127,10 +135,12 @@ def evidence_benchmark(
     maps = model_maps(predictor, seen, side, stride, progress=progress)
     maps |= simple_maps(taken, seen, frame, side, seed)
     scoring = {"tolerance": (patch or side) / 2, "num_bootstrap": num_bootstrap, "seed": seed}
+    scoring["groups"] = groups
     return {
         "model": description.name,
         "model_hash": predictor.folder.model_hash,
         "num_pairs": len(seen),
+        "overlap": _overlap(predictor, identities),
         "threshold": threshold,
         "arc_threshold": arc_threshold,
         "psf_fwhm": psf_fwhm,
@@ -142,6 +152,14 @@ def evidence_benchmark(
         "command": command_line(),
         "version": package_version(),
     }
+
+
+def _overlap(predictor: Predictor, identities: NDArray[np.str_] | None) -> dict[str, int]:
+    if identities is None:
+        return {}
+    short = short_identities(identities)
+    counts = {use: int(np.isin(short, seen).sum()) for use, seen in predictor.folder.seen.items()}
+    return {use: count for use, count in counts.items() if count}
 
 
 def _scores(

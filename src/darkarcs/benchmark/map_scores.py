@@ -123,11 +123,19 @@ def map_auc(maps: Floats, truth: Mask, inside: Mask) -> NDArray[np.float64]:
     return areas
 
 
+def _by_group(values: Floats, member: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Sum and number of the values of each group."""
+    _, place = np.unique(member, return_inverse=True)
+    sums = np.bincount(place, weights=values).astype(np.float64)
+    return sums, np.bincount(place).astype(np.float64)
+
+
 def score_maps(
     maps: Floats,
     truth: Mask,
     inside: Mask | None = None,
     *,
+    groups: NDArray[Any] | None = None,
     tolerance: float = 0.0,
     num_bootstrap: int = 2000,
     seed: int = 0,
@@ -144,10 +152,13 @@ def score_maps(
     inside : NDArray of bool, shape (N, H, W), optional
         The arc: where pixels count for the AUC, and for ``pointing_in_arc``; the whole image by
         default.
+    groups : NDArray, shape (N,), optional
+        Images that are not independent, such as those of one source galaxy, share a group: whole
+        groups are resampled.
     tolerance : float, default 0, pixels
         The pointing game counts a maximum this far from a true pixel as a hit.
     num_bootstrap : int, default 2000
-        Resamples of the images.
+        Resamples of the images, or groups.
     seed : int, default 0
         Of the bootstrap; equal seeds draw equal images for all maps.
     level : float, default 0.95
@@ -176,6 +187,8 @@ def score_maps(
     there = (truth & inside).any(axis=(1, 2))
     if not there.any():
         raise DataError("no image has a true region inside its arc: lower the threshold")
+    names = np.arange(len(maps)) if groups is None else groups
+    member = np.unique(names, return_inverse=True)[1][there]
     maps, truth, inside = maps[there], truth[there], inside[there]
     region = dilate(truth, tolerance)
     scores = {
@@ -193,9 +206,11 @@ def score_maps(
             summary[name] = {"value": None, "interval": None, "chance": None, "n": 0}
             continue
         found = values[kept]
-        generator = numpy_generator(seed, "map scores", len(found))
-        drawn = generator.integers(0, len(found), (num_bootstrap, len(found)))
-        interval = percentile_interval(found[drawn].mean(axis=1), level)
+        sums, sizes = _by_group(found, member[kept])
+        generator = numpy_generator(seed, "map scores", len(sums))
+        drawn = generator.integers(0, len(sums), (num_bootstrap, len(sums)))
+        means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+        interval = percentile_interval(means, level)
         summary[name] = {
             "value": float(found.mean()),
             "interval": None if interval is None else list(interval),

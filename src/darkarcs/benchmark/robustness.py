@@ -24,7 +24,7 @@ from darkarcs.evaluation.provenance import command_line, package_version
 from darkarcs.inference import Predictor, SharedImages
 from darkarcs.inference.evaluate import select_split
 from darkarcs.inference.filing import log_evaluation
-from darkarcs.model_folder import TestTimeAugmentation
+from darkarcs.model_folder import SMOOTH_FIT, TestTimeAugmentation
 
 Corruption = Callable[[LensImages], LensImages]
 
@@ -130,6 +130,11 @@ def robustness(
         raise OutputExistsError(Path(out))
     predictors = _named(models, device)
     images = data.open(data_uri, skip_bad=skip_bad)
+    if SMOOTH_FIT in images.manifest:
+        raise DataError(
+            f"{data_uri}: holds residuals of smooth fits, and what is made worse are images: give "
+            "the images that were fitted, with --split all"
+        )
     chosen = _common_split(images, predictors, split)
     (fwhm, source), noise = _width(images, psf_fwhm), _sky_noise(chosen)
     conditions: dict[str, Any] = {}

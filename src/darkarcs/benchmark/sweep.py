@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from darkarcs import data
-from darkarcs.benchmark.sweep_earlier import EarlierRows, read_earlier
+from darkarcs.benchmark.sweep_earlier import EarlierRows, changed_keys, read_earlier
 from darkarcs.benchmark.sweep_rows import SweepRow, write_sweep
 from darkarcs.benchmark.sweep_settings import DEVELOPMENT, Sweep, SweepRun
+from darkarcs.configuration import read_yaml
 from darkarcs.data import LensImages, SplitSettings, divide
 from darkarcs.errors import ConfigurationError, require_new
 from darkarcs.evaluation import evaluate_predictions
@@ -76,6 +77,10 @@ def run_sweep(
     earlier = EarlierRows((), ())
     if measured is not None:
         earlier = read_earlier(measured, sweep, images.content_hash)
+    if target is None and sweep.measured_on == "test":
+        raise ConfigurationError(
+            f"{sweep.name}: is measured on test images, and each look is logged: give --results"
+        )
     rows = []
     for labels in sweep.num_per_class or (None,):
         lengths: dict[str, tuple[str, ...]] = {}
@@ -95,7 +100,8 @@ def run_sweep(
                     rates = (tuned[arm],)
                 row = earlier.find(arm, labels, recipe, rates)
                 if row is None:
-                    models[arm] = _best_of_rates(rates, recipe, data_uri, folder, device)
+                    source = (data_uri, images.content_hash)
+                    models[arm] = _best_of_rates(rates, recipe, source, folder, device)
                     row = _measure(sweep, arm, labels, seed, models[arm], images, results)
                     logger.info("%s: AUC %.4f on %s", folder, row.auc, sweep.measured_on)
                 if sweep.tuned_with == "first seed":
@@ -129,21 +135,38 @@ def _cost_and_length(recipe: Recipe, images: LensImages) -> tuple[float, int]:
 
 
 def _best_of_rates(
-    rates: tuple[float, ...], recipe: Recipe, data_uri: str, folder: Path, device: str
+    rates: tuple[float, ...], recipe: Recipe, source: tuple[str, str], folder: Path, device: str
 ) -> Path:
     """Train with each learning rate; the run's own validation images choose."""
+    data_uri, data_hash = source
     runs: list[tuple[float, float, Path]] = []
     for rate in rates:
         run = folder / f"rate-{rate:g}"
-        if not (run / "model" / "model.json").exists():
-            values = recipe.model_dump(mode="json")
-            values["training"] = {**values["training"], "learning_rate": rate}
+        values = recipe.model_dump(mode="json")
+        values["training"] = {**values["training"], "learning_rate": rate}
+        wanted = Recipe.parse(values, recipe.name)
+        if (run / "model" / "model.json").exists():
+            _require_same(run, wanted, data_hash)
+        else:
             begun = (run / "recipe.yaml").exists()
-            train(Recipe.parse(values, recipe.name), data_uri, run, resume=begun, device=device)
+            train(wanted, data_uri, run, resume=begun, device=device)
         curve: list[dict[str, Any]] = read_description(run / "model").provenance["learning_curve"]
         best = max((point["validation_auc"], -point["validation_loss"]) for point in curve)
         runs.append((*best, run / "model"))
     return max(runs)[2]
+
+
+def _require_same(run: Path, wanted: Recipe, data_hash: str) -> None:
+    """Refuse a finished run of another recipe or of other images: its number is not this one."""
+    trained = Recipe.parse(read_yaml(run / "recipe.yaml"), str(run / "recipe.yaml"))
+    before = json.loads((run / "run.json").read_text(encoding="utf-8"))["data_hash"]
+    other = changed_keys(trained.model_dump(mode="json"), wanted.model_dump(mode="json"))
+    if other or before != data_hash:
+        what = f"another {other[0]}" if other else "other images"
+        raise ConfigurationError(
+            f"{run}: is finished, but with {what}: give a new --out (rows of a result are kept by "
+            "--measured)"
+        )
 
 
 def _measure(

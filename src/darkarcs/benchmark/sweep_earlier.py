@@ -66,7 +66,7 @@ class EarlierRows:
             wanted = recipe.model_dump(mode="json")
             wanted["training"]["learning_rate"] = row.learning_rate
             before, now = (_flat(values) for values in (row.recipe, wanted))
-            other = [key for key in before | now if before.get(key) != now.get(key)]
+            other = changed_keys(row.recipe, wanted)
             if not other and row.learning_rate in rates:
                 return row.model_copy(update={"earlier": True})
             key = other[0] if other else "training.learning_rate"
@@ -75,6 +75,28 @@ class EarlierRows:
                 *(arm, recipe.seed, key, now.get(key), before.get(key)),
             )
         return None
+
+
+def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Name the keys in which two recipes differ and that change weights.
+
+    Parameters
+    ----------
+    before, now : dict
+        Recipes as plain data.
+
+    Returns
+    -------
+    list of str
+        As ``training.epochs``.
+
+    Examples
+    --------
+    >>> changed_keys({"seed": 0, "training": {"threads": 1}}, {"seed": 1, "training": {}})
+    ['seed']
+    """
+    first, second = _flat(before), _flat(now)
+    return [key for key in first | second if first.get(key) != second.get(key)]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -133,9 +133,17 @@ def evidence(
         threshold=threshold,
         arc_threshold=arc_threshold,
         psf_fwhm=psf_fwhm,
+        groups=observed.metadata["group"],
+        identities=observed.metadata["identity"],
         device=device,
         progress=sys.stderr.isatty(),
     )
+    for use, count in report["overlap"].items():
+        typer.echo(
+            f"warning: {count} of {report['num_pairs']} pairs are of lenses that the model has "
+            f"seen ({use}): take another seed, or part=validation",
+            err=True,
+        )
     report["scene"] = scene
     if reason is not None:
         report["not_projected"] = reason

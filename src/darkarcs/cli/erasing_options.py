@@ -33,9 +33,17 @@ EraseBy = Annotated[
 
 def erasing_settings(rounds: int | None, confidence: float, combine: str, kind: str) -> Any:
     """Bring the options to settings; None where ``--erase`` was not given."""
+    from darkarcs.errors import ConfigurationError
     from darkarcs.explain import ErasingSettings
 
     if rounds is None:
+        given = {"confidence": (confidence, 0.9), "combine": (combine, "last")}
+        given["by"] = (kind, "darken")
+        for name, (value, default) in given.items():
+            if value != default:
+                raise ConfigurationError(
+                    f"--erase-{name} {value} says how to erase: say by --erase K how often"
+                )
         return None
     values = {"rounds": rounds, "confidence": confidence, "combine": combine, "kind": kind}
     return ErasingSettings.parse(values, "--erase")

@@ -46,8 +46,9 @@ def predict_by_erasing(
 
     def predict(view: Tensor) -> ErasingPrediction:
         options = erasing.model_dump()
-        known = {"temperature": temperature, "readers": readers}
-        return iterative_erasing_prediction(model, view, **known, **options)
+        return iterative_erasing_prediction(
+            model, view, temperature=temperature, readers=readers, **options
+        )
 
     if test_time_augmentation == "none":
         prediction = predict(images)

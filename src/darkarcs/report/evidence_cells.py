@@ -21,33 +21,35 @@ def evidence_cells(content: Mapping[str, Any]) -> Cells:
     header : tuple of str
         Names of the columns.
     rows : list of tuple of str
-        Pointing game and AUC within the arc, against all changes and against those that no smooth
-        lens could mimic.
+        Pointing game in the whole image and in the arc, and AUC within the arc, against all changes
+        and against those that no smooth lens could mimic, where these were measured.
 
     Examples
     --------
     >>> one = {"value": 0.75, "interval": [0.5, 1.0], "chance": 0.25}
-    >>> scores = {"n": 64, "pointing": one, "auc": one}
+    >>> scores = {"n": 64, "pointing": one, "pointing_in_arc": one, "auc": one}
     >>> evidence_cells({"maps": {"random": scores}, "maps_projected": {"random": scores}})[1][0][:3]
     ('random', '0.75 [0.50, 1.00]', '0.75 [0.50, 1.00]')
     """
-    maps, left = content["maps"], content["maps_projected"]
-    pairs, pairs_left = (next(iter(scores.values()))["n"] for scores in (maps, left))
-    chance = next(iter(maps.values()))["pointing"]["chance"]
-    chance_left = next(iter(left.values()))["pointing"]["chance"]
-    header = (
-        *("map", f"pointing ({pairs} pairs, chance {chance:.2f})", "AUC in the arc"),
-        f"pointing, not mimicked ({pairs_left} pairs, chance {chance_left:.2f})",
-        "AUC, not mimicked",
-    )
+    header, chosen = ["map"], [content["maps"]]
+    if "maps_projected" in content:
+        chosen.append(content["maps_projected"])
+    for scores, what in zip(chosen, ("", ", not mimicked"), strict=False):
+        first = next(iter(scores.values()))
+        whole, arc = (_chance(first[key]) for key in ("pointing", "pointing_in_arc"))
+        header += [
+            f"pointing{what} ({first['n']} pairs, chance {whole})",
+            f"in the arc{what} (chance {arc})",
+            f"AUC in the arc{what}",
+        ]
     rows = [
         (
             name.replace("_", " "),
-            *(_bounded(scores[key]) for scores in (maps[name], left[name]) for key in _SHOWN),
+            *(_bounded(scores[name][key]) for scores in chosen for key in _SHOWN),
         )
-        for name in maps
+        for name in content["maps"]
     ]
-    return header, rows
+    return tuple(header), rows
 
 
 def evidence_model_cells(content: Mapping[str, Any]) -> Cells:
@@ -72,7 +74,7 @@ def evidence_model_cells(content: Mapping[str, Any]) -> Cells:
     >>> evidence_model_cells({"entries": [entry]})
     (('map', 'plain'), [('random', '0.75 [0.50, 1.00]')])
     """
-    entries = content["entries"]
+    entries = [entry for entry in content["entries"] if "maps_projected" in entry]
     names = dict.fromkeys(name for entry in entries for name in entry["maps_projected"])
     rows = []
     for name in names:
@@ -82,9 +84,17 @@ def evidence_model_cells(content: Mapping[str, Any]) -> Cells:
     return ("map", *(entry["model"] for entry in entries)), rows
 
 
-_SHOWN = ("pointing", "auc")
+_SHOWN = ("pointing", "pointing_in_arc", "auc")
+
+
+def _chance(score: Mapping[str, Any]) -> str:
+    return "unknown" if score["chance"] is None else f"{score['chance']:.2f}"
 
 
 def _bounded(score: Mapping[str, Any]) -> str:
+    if score["value"] is None:
+        return ""
+    if score["interval"] is None:  # all alike: resampling says nothing
+        return f"{score['value']:.2f}"
     low, high = score["interval"]
     return f"{score['value']:.2f} [{low:.2f}, {high:.2f}]"

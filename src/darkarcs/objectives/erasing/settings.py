@@ -183,6 +183,11 @@ class IterativeErasing(Configuration):
         if self.max_erased * (1 + self.hint_share) >= 1:
             raise ValueError("max_erased * (1 + hint_share) must stay below 1")
         self._check_rounds("round_weights", self.round_weights)
+        if self.guard == "anneal" and self.round_weights and not self.round_weights[0]:
+            raise ValueError(
+                "guard anneal weighs later rounds down against the whole image's: it needs "
+                "round_weights above 0 for round 0"
+            )
         if self.distillation is not None:
             self._check_rounds("distillation.round_weights", self.distillation.round_weights)
             if not self.uses_labels and not self.learns_answers:
