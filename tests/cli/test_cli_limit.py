@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import small_scenes
 import suite_examples
-from darkarcs.benchmark.limit_figure import draw_limits
+from darkarcs.benchmark.limit_figure import _panels, draw_limits
 from darkarcs.cli.main import app
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
 from darkarcs.limits import LimitResult
@@ -40,6 +40,11 @@ def test_result_and_figure(tmp_path: Path) -> None:
         CliRunner().invoke(app, arguments, catch_exceptions=False)
     with pytest.raises(DataError, match="png"):
         draw_limits([result], tmp_path / "limit.gif")
+    louder = tuple(row.model_copy(update={"noise_factor": 2.0}) for row in result.rows)
+    both = result.model_copy(update={"rows": (*result.rows, *louder)})
+    assert [panel.title for panel in _panels(both)] == ["small, cdm 0.01", "small, cdm 0.05"]
+    assert [row.noise_factor for row in _panels(both)[0].rows] == [1.0, 2.0]
+    assert draw_limits([both], tmp_path / "noise.png").stat().st_size > 10_000
     own = result.model_copy(
         update={"rows": tuple(row.model_copy(update={"fraction": None}) for row in result.rows)}
     )
