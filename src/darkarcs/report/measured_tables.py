@@ -17,6 +17,7 @@ from darkarcs.report.detection_cells import detection_cells, limit_cells, sensit
 from darkarcs.report.evidence_cells import evidence_cells, evidence_model_cells
 from darkarcs.report.familiarity_cells import familiarity_cells
 from darkarcs.report.markdown import markdown_table as markdown_table
+from darkarcs.report.prediction_set_cells import prediction_set_cells
 from darkarcs.report.robustness_cells import robustness_cells
 from darkarcs.report.suite_overview import conditions_table, overview_table
 from darkarcs.report.weakness_cells import weakness_cells
@@ -270,6 +271,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "conditions": conditions_table,
     "overview": overview_table,
     "measurement": lambda content: markdown_table(*number_cells(content)),
+    "prediction-sets": lambda content: markdown_table(*prediction_set_cells(content)),
     "measurement-map": lambda content: markdown_table(*map_cells(content)),
     "inference": lambda content: markdown_table(*inference_cells(content)),
     "robustness": lambda content: markdown_table(*robustness_cells(content)),
