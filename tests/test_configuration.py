@@ -82,6 +82,13 @@ def test_override_that_is_no_yaml() -> None:
             apply_overrides({}, [override])
 
 
+def test_yaml_errors_say_what_and_where(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("name: a\nmodel: [vit\nseed: 1\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"is not valid YAML: .* in line \d, column \d"):
+        read_yaml(file)
+
+
 def test_output_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputExistsError, match="file exists already"):

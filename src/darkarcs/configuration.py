@@ -108,8 +108,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, ValueError) as error:
-        line = str(error).splitlines()[-1].strip()
-        raise ConfigurationError(f"{path}: is not valid YAML ({line})") from None
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        where = "" if mark is None else f" in line {mark.line + 1}, column {mark.column + 1}"
+        raise ConfigurationError(f"{path}: is not valid YAML: {what}{where}") from None
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: must hold a mapping of keys to values")
     return content

@@ -251,7 +251,11 @@ def test_weaknesses_of_a_model_log_its_look_at_a_test_split(tmp_path: Path) -> N
     model = train(Recipe.parse(recipe, "test"), uri, tmp_path / "run").model
     log = tmp_path / "log.csv"
     for split in ("validation", "all"):
-        weaknesses(model, uri, tmp_path / split, split=split, settings=SETTINGS, test_log=log)
+        found = weaknesses(
+            model, uri, tmp_path / split, split=split, settings=SETTINGS, test_log=log
+        )
+        told = " ".join(found["warnings"])
+        assert ("the model was trained on" in told) == (split == "all")
     with log.open(newline="") as stream:
         assert [row["split"] for row in csv.DictReader(stream)] == ["all"]
     assert len(read_predictions(tmp_path / "all" / "predictions.csv")) == 90

@@ -280,3 +280,33 @@ def test_a_pretrained_foreign_model_is_read_back_without_its_source(
     before = Predictor(run.model).logits(ring_lenses(count=4))
     source.rename(tmp_path / "gone")
     assert np.array_equal(before, Predictor(run.model).logits(ring_lenses(count=4)))
+
+
+def test_an_image_among_others_of_other_scales_is_seen_by_its_own(tmp_path: Path) -> None:
+    rings = ring_lenses(count=60)
+    known = LensImages.from_arrays(rings.images, rings.labels, rings.class_names, pixel_scale=0.1)
+    data.save(known, tmp_path / "known.h5")
+    recipe = Recipe.parse(
+        {
+            "name": "scaled",
+            "preprocessing": {"size": 12, "crop_arcsec": 1.0},
+            "model": {"name": "compact_vit_100k", "options": {"patch_size": 4, "depth": 1}},
+            "training": {"epochs": 1, "batch_size": 8, "precision": "32"},
+        },
+        "test",
+    )
+    predictor = Predictor(train(recipe, str(tmp_path / "known.h5"), tmp_path / "run").model)
+    scales = np.array([0.1, 0.2, np.nan, 0.1])
+    mixed = LensImages.from_arrays(rings.images[:4], metadata={"pixel_scale": scales})
+    together = predictor.logits(mixed)
+    for i, scale in enumerate(scales):
+        own = None if np.isnan(scale) else float(scale)
+        alone = LensImages.from_arrays(rings.images[i : i + 1], pixel_scale=own)
+        np.testing.assert_allclose(predictor.logits(alone)[0], together[i], atol=1e-5)
+    assert (
+        np.abs(
+            predictor.logits(LensImages.from_arrays(rings.images[1:2], pixel_scale=0.1))[0]
+            - together[1]
+        ).max()
+        > 1e-3
+    )

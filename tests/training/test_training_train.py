@@ -86,6 +86,8 @@ def test_resumed_run_equals_uninterrupted_one_bit_for_bit(
     with pytest.raises(RuntimeError, match="killed"):
         train(recipe(), store, tmp_path / "cut")
     monkeypatch.setattr(Selection, "on_train_epoch_start", original)
+    with pytest.raises(ConfigurationError, match="was cut off: go on by --resume"):
+        train(recipe(), store, tmp_path / "cut")
     resumed = train(recipe(), store, tmp_path / "cut", resume=True)
 
     first = load_file(whole.model / "model.safetensors")

@@ -36,7 +36,7 @@ from darkarcs.evaluation.subpopulation_groups import SubpopulationSettings
 from darkarcs.evaluation.subpopulation_trees import find_interactions
 from darkarcs.evaluation.subpopulations import find_subpopulations
 from darkarcs.inference import Predictor
-from darkarcs.inference.evaluate import select_split
+from darkarcs.inference.evaluate import seen_warnings, select_split
 from darkarcs.inference.filing import log_evaluation
 
 WEAKNESSES_FILE = "weaknesses.json"
@@ -100,7 +100,7 @@ def weaknesses(
     DarkarcsError
         Unlabelled predictions, images that are not in the set, output that exists.
     """
-    out = require_new(Path(out))
+    out, seen = require_new(Path(out)), list[str]()
     settings = settings or SubpopulationSettings()
     subject = Path(subject)
     images = data.open(data_uri, skip_bad=skip_bad)
@@ -111,6 +111,7 @@ def weaknesses(
         predictor = Predictor(subject, device)
         name = predictor.folder.description.name
         images = select_split(images, predictor.folder.description, split)
+        seen = seen_warnings(images, predictor) if split in ("all", "test") else []
         predictions = predictor.predict(images, split, progress=progress)
         if test_log is not None:
             evaluation = evaluate_predictions(predictions, num_bootstrap=_NUM_BOOTSTRAP_OF_LOG)
@@ -122,6 +123,7 @@ def weaknesses(
     chosen = choose_examples(predictions, mistakes=num_mistakes, doubtful=0, right=0)
     report = {
         **found,
+        "warnings": [*found["warnings"], *seen],
         "num_mistakes": round(len(predictions) * (1 - found["overall"]["accuracy"]["value"])),
         "mistakes": _mistakes(predictions, chosen, {key: attributes[key] for key in shown}),
         "model": name or f"model {predictions.model_hash[:8]}",

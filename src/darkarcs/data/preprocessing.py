@@ -104,6 +104,11 @@ class Preprocessing(Configuration):
         order = np.argsort(images.metadata["identity"], kind="stable")[:MAX_FITTED]
         sample = images.images[order]
         crop = self._crop(sample.shape, images.pixel_scale)
+        if max(crop[0] / sample.shape[2], crop[1] / sample.shape[3]) > MAX_PADDING:
+            raise DataError(
+                f"a field of view of {crop[0]:.0f} x {crop[1]:.0f} pixels would pad images of "
+                f"{sample.shape[2]} x {sample.shape[3]}: crop less"
+            )
         size = self.size
         channels = sample.shape[1]
         fitted = FittedPreprocessing(

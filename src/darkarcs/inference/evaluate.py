@@ -181,6 +181,24 @@ def select_split(
     return chosen
 
 
+def seen_warnings(images: LensImages, predictor: Predictor) -> list[str]:
+    """Say which images a model has learned from or was selected on.
+
+    Parameters
+    ----------
+    images : LensImages
+        That it is to be judged by.
+    predictor : Predictor
+        The model.
+
+    Returns
+    -------
+    list of str
+        One sentence a use.
+    """
+    return _overlap_warnings(_overlap(images, predictor), len(images))
+
+
 def _overlap(images: LensImages, predictor: Predictor) -> dict[str, int]:
     identities = short_identities(images.metadata["identity"])
     return {

@@ -115,7 +115,16 @@ class Predictor:
             colours are taken as grey by a model of one channel.
         """
         images = self.as_taken(images)
-        return self.folder.description.preprocessing.apply(images.images, images.pixel_scale)
+        fitted, scales = self.folder.description.preprocessing, images.metadata.get("pixel_scale")
+        if scales is None:
+            return fitted.apply(images.images, images.pixel_scale)
+        # of several scales: each image by its own, so that its neighbours change nothing
+        seen = np.empty((len(images), fitted.channels, fitted.height, fitted.width), np.float32)
+        for scale in np.unique(scales):
+            chosen = np.isnan(scales) if np.isnan(scale) else scales == scale
+            own = None if np.isnan(scale) else float(scale)
+            seen[chosen] = fitted.apply(images.images[chosen], own)
+        return seen
 
     def logits(
         self,

@@ -15,7 +15,7 @@ from darkarcs import data
 from darkarcs.data import LensImages
 from darkarcs.data.streams import open_stream
 from darkarcs.devices import choose_device, choose_precision
-from darkarcs.errors import require_new
+from darkarcs.errors import ConfigurationError, require_new
 from darkarcs.models import ImageClassifier, merge_lora
 from darkarcs.training.batches import OrderedBatches, TrainingBatches
 from darkarcs.training.building import build_model, build_objective, make_batches
@@ -125,6 +125,10 @@ def train(
     chosen = choose_device(device)
     checkpoint = open_run(recipe, out) if resume else None
     if not resume:
+        if (out / "recipe.yaml").is_file() and not (out / "model").exists():
+            raise ConfigurationError(
+                f"{out}: holds a run that was cut off: go on by --resume, or choose another --out"
+            )
         require_new(out)
     if recipe.training.threads is not None:
         torch.set_num_threads(recipe.training.threads)

@@ -213,7 +213,34 @@ def test_pixel_scales(cards: dict[str, Any], scale: float | None) -> None:
     assert pixel_scale_of(fits.Header(cards)) == (None if scale is None else pytest.approx(scale))
 
 
-def test_differing_pixel_scales_become_a_column(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("WHT", "SCI"), 1.0),
+        (("", "SCI"), 1.0),
+        (("WHT", ""), 1.0),
+        (("", "ERR"), 0.0),
+        (("WHT",), 0.0),
+        (("VIS", "NIR"), None),
+    ],
+)
+def test_the_science_image_of_several_extensions(
+    names: tuple[str, ...], expected: float | None, tmp_path: Path
+) -> None:
+    hdus = [fits.PrimaryHDU()]
+    ramp = np.arange(64.0).reshape(8, 8)
+    hdus += [fits.ImageHDU(ramp + 100 * i, name=name) for i, name in enumerate(names)]
+    fits.HDUList(hdus).writeto(tmp_path / "several.fits")
+    if expected is None:
+        with pytest.raises(DataError, match=r"2 images of one shape \(VIS, NIR\): name .* SCI"):
+            data.open(tmp_path)
+    else:
+        assert data.open(tmp_path).images[0, 0, 0, 0] == 100 * expected
+
+
+def test_differing_pixel_scales_become_a_column(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for index, scale in enumerate((0.05, 0.1)):
         hdu = fits.PrimaryHDU(PIXELS[index].astype(np.float32))
         hdu.header["PIXSCALE"] = scale
@@ -221,6 +248,7 @@ def test_differing_pixel_scales_become_a_column(tmp_path: Path) -> None:
     lenses = data.open(tmp_path)
     assert lenses.pixel_scale is None
     assert lenses.metadata["pixel_scale"].tolist() == [0.05, 0.1]
+    assert "pixel scales differ, 0.05 to 0.1 arcsec: predictions bring each" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,9 @@ def assemble(
         raise DataError(_complaint(source, skipped, len(kept) + len(skipped), bool(kept)))
     if skipped:
         total = len(kept) + len(skipped)
-        logger.warning("%s: going on without %d bad of %d images", source, len(skipped), total)
+        told = "\n".join(_listed(skipped))
+        number = len(skipped)
+        logger.warning("%s: going on without %d bad of %d images:\n%s", source, number, total, told)
     return _build(kept, labels, skipped, source=source, container=container)
 
 
@@ -147,10 +149,14 @@ def _complaint(source: str, skipped: Sequence[tuple[str, str]], total: int, some
     number = f"{len(skipped)} of {total} images" if some else f"none of the {total} images"
     verb = "cannot be used; go on without them by --skip-bad" if some else "can be used"
     lines = [f"{source}: {number} {verb}:"]
-    lines += [f"  {name}: {reason}" for name, reason in skipped[:MAX_LISTED]]
+    return "\n".join([*lines, *_listed(skipped)])
+
+
+def _listed(skipped: Sequence[tuple[str, str]]) -> list[str]:
+    lines = [f"  {name}: {reason}" for name, reason in skipped[:MAX_LISTED]]
     if len(skipped) > MAX_LISTED:
         lines.append(f"  and {len(skipped) - MAX_LISTED} more")
-    return "\n".join(lines)
+    return lines
 
 
 def _build(
@@ -174,7 +180,7 @@ def _build(
     for column in sorted({key for sample in samples for key in sample.columns}):
         if column not in ("identity", "name"):
             metadata[column] = _column([sample.columns.get(column) for sample in samples])
-    pixel_scale = _common_scale([sample.pixel_scale for sample in samples], metadata)
+    pixel_scale = _common_scale([sample.pixel_scale for sample in samples], metadata, source)
     manifest = {
         "source": source,
         "format": container,
@@ -196,7 +202,7 @@ def _column(values: Sequence[Any]) -> NDArray[Any]:
 
 
 def _common_scale(
-    scales: Sequence[float | None], metadata: dict[str, NDArray[Any]]
+    scales: Sequence[float | None], metadata: dict[str, NDArray[Any]], source: str
 ) -> float | None:
     known = [scale for scale in scales if scale is not None]
     if not known:
@@ -205,4 +211,10 @@ def _common_scale(
     if len(known) == len(scales) and max(known) - min(known) <= 1e-3 * max(known):
         return float(np.median(known))
     metadata["pixel_scale"] = np.array([np.nan if s is None else s for s in scales])
+    unknown = len(scales) - len(known)
+    logger.warning(
+        "%s: pixel scales differ, %g to %g arcsec%s: predictions bring each image to the model's "
+        "field of view by its own; training would take pixels as they come",
+        *(source, min(known), max(known), f", {unknown} unknown" if unknown else ""),
+    )
     return None

@@ -1,4 +1,4 @@
-"""FITS: the first image of a file, with its pixel scale."""
+"""FITS: the science image of a file, with its pixel scale."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from darkarcs.data.readers.decoding import FORMATS, BadFileError, Decoded, Forma
 
 _SCALE_KEYWORDS = ("PIXSCALE", "PIXSCAL", "PIXELSCL", "PIXSCAL1", "D001SCAL", "SECPIX")
 _ARCSEC_PER_DEGREE = 3600.0
+#: Names of extensions that say how good pixels are, and not how bright.
+_NO_SCIENCE = {"WHT", "WEIGHT", "ERR", "ERROR", "RMS", "SIGMA", "VAR", "VARIANCE", "IVAR", "IVM"}
+_NO_SCIENCE |= {"DQ", "MASK", "FLAGS", "CTX", "CON", "EXP", "PSF"}
 _FILTERS = threading.Lock()
 
 
@@ -66,7 +69,7 @@ def _decode(stream: BinaryIO) -> Decoded:
         with _FILTERS, warnings.catch_warnings():
             # Headers in the wild are full of trifles; what matters is whether pixels come out.
             warnings.simplefilter("ignore", AstropyWarning)
-            return _first_image(stream)
+            return _image(stream)
     except BadFileError:
         raise
     except Exception as error:  # astropy raises many kinds on damaged files
@@ -74,20 +77,30 @@ def _decode(stream: BinaryIO) -> Decoded:
         raise BadFileError(f"is a truncated or damaged FITS file ({reason})") from None
 
 
-def _first_image(stream: BinaryIO) -> Decoded:
+def _image(stream: BinaryIO) -> Decoded:
+    """Take the science image: the one that is named so, or the only one that is no weight map."""
     with fits.open(stream, memmap=False) as hdus:
-        primary = hdus[0].header
-        for hdu in hdus:
-            if not hdu.is_image or hdu.header.get("NAXIS", 0) not in (2, 3):
-                continue
-            values = hdu.data
-            if values is None:
-                continue
-            pixels = np.asarray(values)
-            native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-            scale = pixel_scale_of(hdu.header) or pixel_scale_of(primary)
-            return Decoded(as_stack(native), str(native.dtype), pixel_scale=scale)
-    raise BadFileError("has no two- or three-dimensional image")
+        found = [
+            hdu
+            for hdu in hdus
+            if hdu.is_image and hdu.header.get("NAXIS", 0) in (2, 3) and hdu.data is not None
+        ]
+        if not found:
+            raise BadFileError("has no two- or three-dimensional image")
+        named = [hdu for hdu in found if hdu.name.upper() == "SCI"]
+        others = [hdu for hdu in found if hdu.name.upper() not in _NO_SCIENCE]
+        chosen = (named or others or found)[0]
+        alike = [hdu for hdu in others if hdu.data.shape == chosen.data.shape]
+        if not named and len(alike) > 1:
+            names = ", ".join(hdu.name or "without a name" for hdu in alike)
+            raise BadFileError(
+                f"holds {len(alike)} images of one shape ({names}): name the one that is meant "
+                "SCI, or keep it alone"
+            )
+        pixels = np.asarray(chosen.data)
+        native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+        scale = pixel_scale_of(chosen.header) or pixel_scale_of(hdus[0].header)
+        return Decoded(as_stack(native), str(native.dtype), pixel_scale=scale)
 
 
 FORMATS.register("fits")(Format("fits", lambda head: head.startswith(b"SIMPLE  ="), _decode))
