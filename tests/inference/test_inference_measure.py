@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -15,16 +16,17 @@ from darkarcs.data import LensImages, Preprocessing
 from darkarcs.data.store import save
 from darkarcs.errors import ModelError, OutputExistsError
 from darkarcs.evaluation.measurements import read_measurements
-from darkarcs.inference import classify
+from darkarcs.inference import Predictor, classify
 from darkarcs.inference.classifier import open_classifier
 from darkarcs.inference.measure import measure
 from darkarcs.inference.measuring import Measurer, cell_radius
 from darkarcs.measurement import MeasuredTarget, Measurement, measurement_files
 from darkarcs.model_folder import Architecture, ModelDescription, write_model_folder
-from darkarcs.models import create_model
+from darkarcs.models import ImageClassifier, create_model
 from darkarcs.objectives import HeadShape, MeasurementHead, SubstructureMap
 from darkarcs.report.measurement_figures import draw_measurements
 from darkarcs.simulation import SimulationRequest, simulate
+from darkarcs.trust import TRUST_FILE, fit_trust
 
 CORRECTION = 0.25
 
@@ -98,6 +100,28 @@ def test_what_is_written_tells_the_same(model: Path, lenses: LensImages, tmp_pat
     with pytest.raises(OutputExistsError):
         measure(model, str(path), tmp_path / "again", results=tmp_path / "r")
     assert not (tmp_path / "again").exists()
+
+
+def test_images_that_are_strange_are_named(model: Path, lenses: LensImages, tmp_path: Path) -> None:
+    folder = shutil.copytree(model, tmp_path / "model")
+    predictor = Predictor(folder)
+    network = predictor.folder.model
+    assert isinstance(network, ImageClassifier)
+    preprocessing = predictor.folder.description.preprocessing
+    fitted = fit_trust(network, preprocessing, lenses, lenses, predictor.logits(lenses), "none")
+    (folder / TRUST_FILE).write_bytes(fitted.to_bytes())
+    pixels = lenses.images.copy()
+    pixels[3] = np.random.default_rng(0).normal(size=pixels[3].shape)
+    mixed = LensImages.from_arrays(pixels, metadata=lenses.metadata)
+    save(mixed, tmp_path / "mixed.h5")
+    report = measure(folder, str(tmp_path / "mixed.h5"), tmp_path / "out")
+    with (tmp_path / "out" / "familiarity.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["name"] for row in rows] == lenses.metadata["name"].tolist()
+    assert rows[3]["unfamiliar"] == "yes"
+    assert float(rows[3]["p_in_distribution"]) == min(float(r["p_in_distribution"]) for r in rows)
+    count = sum(row["unfamiliar"] == "yes" for row in rows)
+    assert f"{count} of {len(rows)} images are unlike" in " ".join(report["warnings"])
 
 
 def test_corrections_widen_their_own_interval(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -25,10 +26,13 @@ from darkarcs.evaluation.regression import evaluate_regression
 from darkarcs.evaluation.results import append_test_log
 from darkarcs.evaluation.substructure_maps import evaluate_map
 from darkarcs.inference.evaluate import select_split
+from darkarcs.inference.examining import examine
 from darkarcs.inference.measuring import Measurer
 from darkarcs.model_folder import ModelDescription, TestTimeAugmentation, short_identities
+from darkarcs.trust import Assessment
 
 TABLE, MAPS, REPORT = "measurements.csv", "maps.npz", "measurement.json"
+FAMILIARITY = "familiarity.csv"
 #: Folder of reports within the folder of results.
 KEPT = "measurements"
 
@@ -51,7 +55,8 @@ def measure(
     """Measure the substructure of lens images.
 
     Writes ``measurements.csv`` (a line a lens: median and bounds of each number), ``maps.npz``
-    (``probability`` of shape (N, G, G), and where known ``counts``), and ``measurement.json``:
+    (``probability`` of shape (N, G, G), and where known ``counts``), ``familiarity.csv`` (how much
+    like the training images each is, of models that ship what tells) and ``measurement.json``:
     where the images tell their truth, how far the measurements are from it.
 
     Parameters
@@ -102,9 +107,15 @@ def measure(
         raise OutputExistsError(kept)
     images = data.open(data_uri, skip_bad=skip_bad)
     chosen = select_split(images, described, split)
-    measured, maps = measurer.measure(chosen, split, test_time_augmentation, progress)
+    taken = measurer.predictor.as_taken(chosen)  # smooth lenses are fitted once for both looks
+    measured, maps = measurer.measure(taken, split, test_time_augmentation, progress)
+    assessment = None
+    if measurer.predictor.trust is not None:
+        assessment = examine(measurer.predictor, taken, "none").assessment
     out.mkdir(parents=True, exist_ok=True)
     write_measurements(measured, out / TABLE)
+    if assessment is not None:
+        _write_familiarity(out / FAMILIARITY, measured, assessment)
     truth = measurer.true_map(chosen)
     if maps is not None:
         _write_maps(out / MAPS, measured, maps, truth)
@@ -124,7 +135,7 @@ def measure(
             "scene": chosen.manifest.get("scene_identity"),
             "request": chosen.manifest.get("request"),
         },
-        "warnings": _overlap(chosen, measurer),
+        "warnings": [*_overlap(chosen, measurer), *_strange(assessment)],
         "test_time_augmentation": test_time_augmentation or described.test_time_augmentation,
         **_provenance(described, device),
     }
@@ -139,6 +150,31 @@ def measure(
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_new(kept, text.encode())
     return report
+
+
+def _write_familiarity(path: Path, measured: Measurements, assessment: Assessment) -> None:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("name", "identity", "p_in_distribution", "unfamiliar", "because"))
+    rows = zip(
+        *(measured.names, measured.identities, assessment.p_values, assessment.flagged),
+        assessment.strangest(),
+        strict=True,
+    )
+    for name, identity, p_value, flagged, because in rows:
+        reason = because if flagged else ""
+        writer.writerow((name, identity, f"{p_value:.6g}", "yes" if flagged else "no", reason))
+    write_new(path, stream.getvalue().encode())
+
+
+def _strange(assessment: Assessment | None) -> list[str]:
+    if assessment is None or not assessment.flagged.any():
+        return []
+    count, total = int(assessment.flagged.sum()), len(assessment.flagged)
+    return [
+        f"{count} of {total} images are unlike those that the model was trained on, and what is "
+        f"measured on them means little: {FAMILIARITY} names them"
+    ]
 
 
 def _provenance(described: ModelDescription, device: str) -> dict[str, Any]:
