@@ -15,11 +15,13 @@ from safetensors.torch import load_file
 from darkarcs.data import LensImages
 from darkarcs.data.streams import STREAMS, LensStream, open_stream
 from darkarcs.errors import ConfigurationError, DataError
+from darkarcs.inference import Predictor
 from darkarcs.model_folder import read_description
 from darkarcs.training import Recipe, train
 from darkarcs.training.callbacks import Selection
 from darkarcs.training.preparation import prepare_stream
 from darkarcs.training.streaming import StreamBatches
+from darkarcs.trust import read_trust
 from rings import ring_lenses
 from small_scenes import VALUES
 
@@ -94,6 +96,15 @@ def test_training_on_a_scene_and_what_is_written(scene: str, tmp_path: Path) -> 
     assert description.data["stream"]["identity"].startswith("small/1/")
     assert description.data["stream"]["images_per_epoch"] == 16
     assert description.split["num_images"] == {"validation": 12}
+    # what selected the epoch does not calibrate
+    trust, stream = read_trust(run.model), open_stream(scene)
+    assert trust is not None
+    assert stream is not None
+    fresh = stream.images("validation", 24).select(np.arange(12, 24))
+    assert fresh.labels is not None
+    assert trust.labels.tolist() == fresh.labels.tolist()
+    expected = Predictor(run.model).logits(fresh) / description.temperature
+    np.testing.assert_allclose(trust.logits, expected, atol=1e-4)
 
 
 def test_a_resumed_run_sees_what_an_uninterrupted_one_would(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from darkarcs import data
 from darkarcs.data import LensImages
 from darkarcs.data.streams import LensStream, open_stream
@@ -61,7 +63,8 @@ def trust(
     data_uri : str, optional
         The data that it was trained on; a model that was trained on an endless stream of
         simulated lenses knows its own, of which fresh ones are drawn: those of the training
-        part for references, those of the validation part for calibration.
+        part for references, those of the validation part that follow the ones which have selected
+        the epoch for calibration.
     out : pathlib.Path, optional
         A new model folder, a copy with the file and without a release's card, which is of other
         files; by default the file is added to the model's.
@@ -120,7 +123,10 @@ def _splits(description: ModelDescription, data_uri: str | None) -> tuple[LensIm
                 f"these are not the lenses that '{description.name}' was trained on "
                 f"({recorded['identity']}): leave --data away"
             )
-        return stream.images("train", NUM_TRAINING), stream.images("validation", NUM_VALIDATION)
+        first = int(recorded.get("num_validation", 0))  # these have chosen the epoch
+        later = stream.images("validation", first + NUM_VALIDATION)
+        later = later.select(np.arange(first, first + NUM_VALIDATION))
+        return stream.images("train", NUM_TRAINING), later
     if data_uri is None:
         raise ModelError(f"'{description.name}': say by --data what it was trained on")
     images = data.open(data_uri)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from darkarcs.data import LensImages
 from darkarcs.errors import DataError
@@ -22,6 +22,7 @@ from darkarcs.model_folder import (
     SMOOTH_FIT,
     Architecture,
     ModelDescription,
+    TestTimeAugmentation,
     predict_logits,
     read_model_folder,
     short_identities,
@@ -152,6 +153,16 @@ def _validation_predictions(
     )
 
 
+def _predict(
+    model: nn.Module, images: Tensor, test_time_augmentation: TestTimeAugmentation
+) -> NDArray[np.float64]:
+    with torch.inference_mode():
+        parts = [
+            predict_logits(model, part, test_time_augmentation) for part in torch.split(images, 64)
+        ]
+    return np.asarray(torch.cat(parts).double().numpy())
+
+
 def _keep_predictions(predictions: Predictions | None, path: Path) -> None:
     path.unlink(missing_ok=True)  # a run that was cut off here wrote the same file
     if predictions is not None:
@@ -167,13 +178,21 @@ def _trust(
     """Fit what flags images unlike the training set; a run too small for it goes without."""
     if predictions is None:
         return {}
+    calibration, logits = prepared.validation, predictions.logits
+    if prepared.stream is not None:  # validation has chosen the epoch, and a stream has others
+        count = len(calibration)
+        calibration = prepared.stream.images("validation", 2 * count).select(
+            np.arange(count, 2 * count)
+        )
+        pixels = description.preprocessing.apply(calibration.images, calibration.pixel_scale)
+        logits = _predict(model, torch.from_numpy(pixels), description.test_time_augmentation)
     try:
         trust = fit_trust(
             model,
             description.preprocessing,
             prepared.train,
-            prepared.validation,
-            predictions.logits / description.temperature,
+            calibration,
+            logits / description.temperature,
             description.test_time_augmentation,
         )
     except DataError as error:
