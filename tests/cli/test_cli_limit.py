@@ -73,6 +73,9 @@ def test_models_are_put_beside_measured_limits(
     beside = ["limit", str(scene), "--measured", str(file)]
     with pytest.raises(ConfigurationError, match="what to put beside"):
         CliRunner().invoke(app, beside, catch_exceptions=False)
+    drawn = str(tmp_path / "again.png")
+    with pytest.raises(DataError, match="no fractions to draw"):  # so it is drawn alone
+        CliRunner().invoke(app, [*beside, "--figure", drawn], catch_exceptions=False)
     beside += ["--model", str(model)]
     shown = CliRunner().invoke(
         app, [*beside, "--results", str(tmp_path / "second")], catch_exceptions=False

@@ -28,7 +28,9 @@ Models = Annotated[
 ]
 Measured = Annotated[
     Path | None,
-    typer.Option(help="A result file of these limits: measure nothing but the models beside it."),
+    typer.Option(
+        help="A result file of these limits: measure nothing but the models beside it, or draw it."
+    ),
 ]
 Cache = Annotated[
     Path | None, typer.Option(help="Where fits of smooth lenses are kept: a run cut off goes on.")
@@ -71,7 +73,7 @@ def limit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure what the pixels of a scene hold about its substructure, whoever looks."""
-    from darkarcs.errors import require_new
+    from darkarcs.errors import ConfigurationError, require_new
     from darkarcs.limits import LimitRequest
     from darkarcs.scenes import load_scene
 
@@ -93,6 +95,11 @@ def limit(
         result = _with_models(
             measured, chosen, overrides or (), beside, {key: options[key] for key in given}
         )
+        if figure is None and not (models or known_lens):
+            raise ConfigurationError(
+                "--measured: say by --model, or --known-lens, what to put beside these limits, or by "
+                "--figure where to draw them"
+            )
         _give(result, out, figure, as_json)
         return
     request = LimitRequest.parse(options, "limit")
@@ -142,12 +149,7 @@ def _with_models(
                 f"{measured}: was measured with {key} {getattr(result.request, key)}, not {value}; "
                 f"leave --{key.replace('_', '-')} away, or measure anew without --measured"
             )
-    points = beside(result.request)
-    if not points:
-        raise ConfigurationError(
-            "--measured: say by --model, or --known-lens, what to put beside these limits"
-        )
-    return result.model_copy(update={"models": (*result.models, *points)})
+    return result.model_copy(update={"models": (*result.models, *beside(result.request))})
 
 
 def _measure(
