@@ -129,12 +129,7 @@ def robustness(
     if out is not None and Path(out).exists():
         raise OutputExistsError(Path(out))
     predictors = _named(models, device)
-    images = data.open(data_uri, skip_bad=skip_bad)
-    if SMOOTH_FIT in images.manifest:
-        raise DataError(
-            f"{data_uri}: holds residuals of smooth fits, and what is made worse are images: give "
-            "the images that were fitted, with --split all"
-        )
+    images = _images(data_uri, skip_bad)
     chosen = _common_split(images, predictors, split)
     (fwhm, source), noise = _width(images, psf_fwhm), _sky_noise(chosen)
     conditions: dict[str, Any] = {}
@@ -175,6 +170,16 @@ def robustness(
     if out is not None:
         write_new(Path(out), (json.dumps(report, indent=2) + "\n").encode())
     return report
+
+
+def _images(uri: str, skip_bad: bool) -> LensImages:
+    images = data.open(uri, skip_bad=skip_bad)
+    if SMOOTH_FIT in images.manifest:
+        raise DataError(
+            f"{uri}: holds residuals of smooth fits, and what is made worse are images: give "
+            "the images that were fitted, with --split all"
+        )
+    return images
 
 
 def _sky_noise(images: LensImages) -> float:

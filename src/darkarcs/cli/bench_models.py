@@ -138,12 +138,7 @@ def evidence(
         device=device,
         progress=sys.stderr.isatty(),
     )
-    for use, count in report["overlap"].items():
-        typer.echo(
-            f"warning: {count} of {report['num_pairs']} pairs are of lenses that the model has "
-            f"seen ({use}): take another seed, or part=validation",
-            err=True,
-        )
+    _warn_of_overlap(report)
     report["scene"] = scene
     if reason is not None:
         report["not_projected"] = reason
@@ -154,6 +149,15 @@ def evidence(
         typer.echo(text)
     else:
         _print_evidence(report)
+
+
+def _warn_of_overlap(report: dict[str, Any]) -> None:
+    for use, count in report["overlap"].items():
+        typer.echo(
+            f"warning: {count} of {report['num_pairs']} pairs are of lenses that the model has "
+            f"seen ({use}): take another seed, or part=validation",
+            err=True,
+        )
 
 
 def _print_evidence(report: dict[str, Any]) -> None:

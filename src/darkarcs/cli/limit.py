@@ -97,8 +97,8 @@ def limit(
         )
         if figure is None and not (models or known_lens):
             raise ConfigurationError(
-                "--measured: say by --model, or --known-lens, what to put beside these limits, or by "
-                "--figure where to draw them"
+                "--measured: say by --model, or --known-lens, what to put beside these limits, "
+                "or by --figure where to draw them"
             )
         _give(result, out, figure, as_json)
         return

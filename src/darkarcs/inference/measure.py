@@ -109,13 +109,11 @@ def measure(
     chosen = select_split(images, described, split)
     taken = measurer.predictor.as_taken(chosen)  # smooth lenses are fitted once for both looks
     measured, maps = measurer.measure(taken, split, test_time_augmentation, progress)
-    assessment = None
-    if measurer.predictor.trust is not None:
-        assessment = examine(measurer.predictor, taken, "none").assessment
+    trusted = measurer.predictor.trust is not None
+    assessment = examine(measurer.predictor, taken, "none").assessment if trusted else None
     out.mkdir(parents=True, exist_ok=True)
     write_measurements(measured, out / TABLE)
-    if assessment is not None:
-        _write_familiarity(out / FAMILIARITY, measured, assessment)
+    _write_familiarity(out / FAMILIARITY, measured, assessment)
     truth = measurer.true_map(chosen)
     if maps is not None:
         _write_maps(out / MAPS, measured, maps, truth)
@@ -142,17 +140,23 @@ def measure(
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     (out / REPORT).write_text(text, encoding="utf-8")
     if test_log is not None and split not in ("train", "validation"):
-        # no AUC was looked at, but the lenses were
-        seen = {"data_hash": chosen.content_hash, "split": split, "n": len(chosen)}
-        who = {"model": name or described.name, "model_hash": measured.model_hash}
-        append_test_log(test_log, {**who, **seen, "auc_macro": "nan"})
+        _log(test_log, name or described.name, measured, chosen)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_new(kept, text.encode())
     return report
 
 
-def _write_familiarity(path: Path, measured: Measurements, assessment: Assessment) -> None:
+def _log(test_log: Path, name: str, measured: Measurements, images: LensImages) -> None:
+    """No AUC was looked at, but the lenses were."""
+    seen = {"data_hash": images.content_hash, "split": measured.split, "n": len(images)}
+    who = {"model": name, "model_hash": measured.model_hash}
+    append_test_log(test_log, {**who, **seen, "auc_macro": "nan"})
+
+
+def _write_familiarity(path: Path, measured: Measurements, assessment: Assessment | None) -> None:
+    if assessment is None:
+        return
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("name", "identity", "p_in_distribution", "unfamiliar", "because"))
