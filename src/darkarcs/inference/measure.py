@@ -128,11 +128,7 @@ def measure(
         if maps is None or truth is None
         else _evaluate_map(measurer, chosen, maps, truth, num_bootstrap),
         "calibration": measurer.description.model_dump(mode="json", exclude={"shape"}),
-        "data": {
-            "content_hash": chosen.content_hash,
-            "scene": chosen.manifest.get("scene_identity"),
-            "request": chosen.manifest.get("request"),
-        },
+        "data": _describe(chosen),
         "warnings": [*_overlap(chosen, measurer), *_strange(assessment)],
         "test_time_augmentation": test_time_augmentation or described.test_time_augmentation,
         **_provenance(described, device),
@@ -145,6 +141,14 @@ def measure(
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_new(kept, text.encode())
     return report
+
+
+def _describe(images: LensImages) -> dict[str, Any]:
+    return {
+        "content_hash": images.content_hash,
+        "scene": images.manifest.get("scene_identity"),
+        "request": images.manifest.get("request"),
+    }
 
 
 def _log(test_log: Path, name: str, measured: Measurements, images: LensImages) -> None:
