@@ -175,3 +175,4 @@ def test_summary_by_hand() -> None:
         [0.15 - 12.7062 * 0.05, 0.15 + 12.7062 * 0.05], abs=1e-4
     )
     assert other["throughput"] == pytest.approx(10)
+    assert summarize([{**row, "wall_time": 0.0} for row in rows])[0]["throughput"] is None

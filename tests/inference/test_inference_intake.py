@@ -196,3 +196,17 @@ def test_what_is_kept_knows_no_labels(
     taken = residual_images(corrected, fit, cache=folder, progress=found.append)
     np.testing.assert_array_equal(taken.labels, corrected.labels)
     assert sum(found) == len(lenses)
+
+
+def test_a_progress_bar_changes_nothing(
+    left: LensImages, lenses: LensImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darkarcs.inference.intake._FITTED_AT_ONCE", 4)
+    description = describe(left, "of residuals").model_copy(
+        update={"smooth_fit": left.manifest[SMOOTH_FIT]}
+    )
+    plain, shown = (take_images(lenses, description, progress=one) for one in (False, True))
+    np.testing.assert_allclose(shown.images, plain.images, atol=0.05)
+    assert shown.content_hash == plain.content_hash
+    assert shown.manifest[SMOOTH_FIT] == plain.manifest[SMOOTH_FIT]
+    assert shown.label_names.tolist() == plain.label_names.tolist()

@@ -12,15 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from darkarcs import data
-from darkarcs.benchmark.evidence_maps import CHUNK, SMOOTH, model_maps, simple_maps
+from darkarcs.benchmark.evidence_maps import SMOOTH, model_maps, simple_maps
 from darkarcs.benchmark.evidence_truth import changed_regions, masks_in_frame, true_regions
 from darkarcs.benchmark.map_scores import score_maps
 from darkarcs.data import LensImages
-from darkarcs.data.joining import join
 from darkarcs.errors import DataError
 from darkarcs.evaluation.provenance import command_line, package_version
 from darkarcs.inference import Predictor
@@ -128,8 +125,8 @@ def evidence_benchmark(
     left = None if left is None else masks_in_frame(left, frame, pixel_scale)
     patch = getattr(predictor.folder.model, "patch_size", None)
     side = window or patch or max(1, round(min(truth.shape[1:]) / 8))
-    taken = _as_taken(
-        predictor, LensImages.from_arrays(observed, pixel_scale=pixel_scale), progress
+    taken = predictor.as_taken(
+        LensImages.from_arrays(observed, pixel_scale=pixel_scale), progress=progress
     )
     seen = predictor.preprocess(taken)
     maps = model_maps(predictor, seen, side, stride, progress=progress)
@@ -179,20 +176,6 @@ def _projected_scores(
     if not (left & arc).any():
         return {"not_projected": "a smooth lens could mimic every visible change"}
     return {f"{name}_projected": value for name, value in _scores(maps, left, arc, scoring).items()}
-
-
-def _as_taken(predictor: Predictor, images: LensImages, progress: bool) -> LensImages:
-    """Make what the model takes a few images at a time: fits of smooth lenses take long."""
-    starts = track(
-        range(0, len(images), CHUNK),
-        "Reading images",
-        console=Console(stderr=True),
-        disable=not progress,
-        transient=True,
-    )
-    rows = np.arange(len(images))
-    parts = [predictor.as_taken(images.select(rows[start : start + CHUNK])) for start in starts]
-    return join(parts, parts[0].manifest)
 
 
 def open_pairs(scene: str) -> tuple[LensImages, LensImages, LensImages, NDArray[np.float64]]:

@@ -182,7 +182,9 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _throughput(rows: list[dict[str, Any]]) -> float | None:
-    rates = [row["images_seen"] / row["wall_time"] for row in rows if not row.get("earlier")]
+    # times are rounded: a run that took none tells no pace
+    timed = [row for row in rows if not row.get("earlier") and row["wall_time"] > 0]
+    rates = [row["images_seen"] / row["wall_time"] for row in timed]
     return float(np.median(rates)) if rates else None
 
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from darkarcs import fitting
 from darkarcs.data import LensImages
+from darkarcs.data.joining import join
 from darkarcs.errors import DataError
 from darkarcs.model_folder import SMOOTH_FIT, ModelDescription
 
 #: Colours that differ by less than this share of an image's range are a grey image's, blurred
 #: by JPEG.
 GREY_TOLERANCE = 0.03
+#: Smooth lenses that are fitted between two steps of a progress bar.
+_FITTED_AT_ONCE = 32
 
 
 def take_images(
-    images: LensImages, description: ModelDescription, cache: Path | None = None
+    images: LensImages,
+    description: ModelDescription,
+    cache: Path | None = None,
+    progress: bool = False,
 ) -> LensImages:
     """Give a model the images that it takes.
 
@@ -29,6 +38,8 @@ def take_images(
         The model's.
     cache : pathlib.Path, optional
         Folder where fits are kept.
+    progress : bool, default False
+        Show a progress bar on standard error while smooth lenses are fitted.
 
     Returns
     -------
@@ -60,8 +71,24 @@ def take_images(
         images = _as_grey(images)
     if fit is None:
         return images
-    taken: LensImages = fitting.residual_images(images, fit, cache=cache)
-    return taken
+    return _residuals(images, fit, cache, progress)
+
+
+def _residuals(images: LensImages, fit: Any, cache: Path | None, progress: bool) -> LensImages:
+    size = _FITTED_AT_ONCE if progress else max(1, len(images))
+    starts = track(
+        range(0, max(1, len(images)), size),
+        "Fitting smooth lenses",
+        console=Console(stderr=True),
+        disable=not progress,
+        transient=True,
+    )
+    rows = np.arange(len(images))
+    parts: list[LensImages] = [
+        fitting.residual_images(images.select(rows[start : start + size]), fit, cache=cache)
+        for start in starts
+    ]
+    return parts[0] if len(parts) == 1 else join(parts, parts[0].manifest)
 
 
 def _as_grey(images: LensImages) -> LensImages:

@@ -107,7 +107,8 @@ def measure(
         raise OutputExistsError(kept)
     images = data.open(data_uri, skip_bad=skip_bad)
     chosen = select_split(images, described, split)
-    taken = measurer.predictor.as_taken(chosen)  # smooth lenses are fitted once for both looks
+    # smooth lenses are fitted once for both looks
+    taken = measurer.predictor.as_taken(chosen, progress=progress)
     measured, maps = measurer.measure(taken, split, test_time_augmentation, progress)
     trusted = measurer.predictor.trust is not None
     assessment = examine(measurer.predictor, taken, "none").assessment if trusted else None

@@ -76,7 +76,9 @@ class Predictor:
             )
         return trust
 
-    def as_taken(self, images: LensImages, cache: Path | None = None) -> LensImages:
+    def as_taken(
+        self, images: LensImages, cache: Path | None = None, progress: bool = False
+    ) -> LensImages:
         """Give a model the images that it takes: residuals, or the number of channels.
 
         Parameters
@@ -85,6 +87,8 @@ class Predictor:
             As stored.
         cache : pathlib.Path, optional
             Folder where fits are kept, so that a run that was cut off goes on.
+        progress : bool, default False
+            Show a progress bar on standard error while smooth lenses are fitted.
 
         Returns
         -------
@@ -98,7 +102,7 @@ class Predictor:
         DataError
             If residuals are given to a model of images, or those of other fits.
         """
-        return take_images(images, self.folder.description, cache)
+        return take_images(images, self.folder.description, cache, progress)
 
     def preprocess(self, images: LensImages) -> NDArray[np.float32]:
         """Bring images to what the model sees.

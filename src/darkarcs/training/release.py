@@ -278,7 +278,7 @@ def _provenance(
         "num_parameters": sum(p.numel() for p in model.parameters()),
         "images_seen": module.images_seen,
         "token_forwards": module.token_forwards,
-        "wall_time": round(selection.wall_time, 1),
+        "wall_time": round(selection.wall_time, 3),
         "best_epoch": selection.best_epoch,
         "best_validation_auc": selection.best_auc if math.isfinite(selection.best_auc) else None,
         **by_skill,
