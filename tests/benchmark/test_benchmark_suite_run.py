@@ -292,10 +292,8 @@ def test_models_of_the_same_fits_share_them(
     ]
     fitted: list[int] = []
 
-    def counted(
-        images: LensImages, description: ModelDescription, cache: Path | None = None
-    ) -> LensImages:
-        taken = take_images(images, description, cache)
+    def counted(images: LensImages, description: ModelDescription, *options: Any) -> LensImages:
+        taken = take_images(images, description, *options)
         if taken is not images:
             fitted.append(len(images))
         return taken
