@@ -21,7 +21,7 @@ from darkarcs.data import LensImages
 from darkarcs.errors import DataError
 from darkarcs.evaluation.provenance import command_line, package_version
 from darkarcs.inference import Predictor
-from darkarcs.model_folder import short_identities
+from darkarcs.inference.evaluate import count_seen
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -137,7 +137,7 @@ def evidence_benchmark(
         "model": description.name,
         "model_hash": predictor.folder.model_hash,
         "num_pairs": len(seen),
-        "overlap": _overlap(predictor, identities),
+        "overlap": {} if identities is None else count_seen(identities, predictor),
         "threshold": threshold,
         "arc_threshold": arc_threshold,
         "psf_fwhm": psf_fwhm,
@@ -149,14 +149,6 @@ def evidence_benchmark(
         "command": command_line(),
         "version": package_version(),
     }
-
-
-def _overlap(predictor: Predictor, identities: NDArray[np.str_] | None) -> dict[str, int]:
-    if identities is None:
-        return {}
-    short = short_identities(identities)
-    counts = {use: int(np.isin(short, seen).sum()) for use, seen in predictor.folder.seen.items()}
-    return {use: count for use, count in counts.items() if count}
 
 
 def _scores(

@@ -96,6 +96,8 @@ def _panels(result: LimitResult) -> list[_Panel]:
     name = result.scene.split("/")[0]
     if len({row.noise_factor for row in rows}) < 2:
         models = tuple(point for point in result.models if point.fraction is not None)
+        if rows and rows[0].noise_factor != 1:
+            name = f"{name}, noise x {rows[0].noise_factor:g}"
         return [_Panel(name, f"mass fraction of {first}", "fraction", tuple(rows), models)]
     fractions = dict.fromkeys(row.fraction for row in rows)
     return [

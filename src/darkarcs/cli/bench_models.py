@@ -153,11 +153,12 @@ def evidence(
 
 def _warn_of_overlap(report: dict[str, Any]) -> None:
     for use, count in report["overlap"].items():
-        typer.echo(
-            f"warning: {count} of {report['num_pairs']} pairs are of lenses that the model has "
-            f"seen ({use}): take another seed, or part=validation",
-            err=True,
-        )
+        if count:
+            typer.echo(
+                f"warning: {count} of {report['num_pairs']} pairs are of lenses that the model has "
+                f"seen ({use}): take another seed, or part=validation",
+                err=True,
+            )
 
 
 def _print_evidence(report: dict[str, Any]) -> None:

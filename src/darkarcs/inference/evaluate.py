@@ -102,7 +102,7 @@ def evaluate(
     write_predictions(predictions, out / "predictions.csv")
 
     evaluation = evaluate_predictions(predictions, num_bootstrap=num_bootstrap)
-    overlap = _overlap(chosen, predictor)
+    overlap = count_seen(chosen.metadata["identity"], predictor)
     evaluation["warnings"] = [*_overlap_warnings(overlap, len(chosen)), *evaluation["warnings"]]
     if not description.provenance.get("converged", True):
         evaluation["warnings"].append("the training had not converged when its budget ended")
@@ -196,14 +196,27 @@ def seen_warnings(images: LensImages, predictor: Predictor) -> list[str]:
     list of str
         One sentence a use.
     """
-    return _overlap_warnings(_overlap(images, predictor), len(images))
+    counts = count_seen(images.metadata["identity"], predictor)
+    return _overlap_warnings(counts, len(images))
 
 
-def _overlap(images: LensImages, predictor: Predictor) -> dict[str, int]:
-    identities = short_identities(images.metadata["identity"])
-    return {
-        name: int(np.isin(identities, seen).sum()) for name, seen in predictor.folder.seen.items()
-    }
+def count_seen(identities: NDArray[np.str_], predictor: Predictor) -> dict[str, int]:
+    """Count the images that a model has seen, by use.
+
+    Parameters
+    ----------
+    identities : ndarray of str, shape (N,)
+        Of images.
+    predictor : Predictor
+        The model.
+
+    Returns
+    -------
+    dict of str to int
+        ``train``, ``validation`` and what else its folder tells of.
+    """
+    short = short_identities(identities)
+    return {use: int(np.isin(short, seen).sum()) for use, seen in predictor.folder.seen.items()}
 
 
 def _overlap_warnings(overlap: dict[str, int], num_images: int) -> list[str]:

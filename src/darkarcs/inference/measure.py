@@ -25,10 +25,10 @@ from darkarcs.evaluation.provenance import (
 from darkarcs.evaluation.regression import evaluate_regression
 from darkarcs.evaluation.results import append_test_log
 from darkarcs.evaluation.substructure_maps import evaluate_map
-from darkarcs.inference.evaluate import select_split
+from darkarcs.inference.evaluate import seen_warnings, select_split
 from darkarcs.inference.examining import examine
 from darkarcs.inference.measuring import Measurer
-from darkarcs.model_folder import ModelDescription, TestTimeAugmentation, short_identities
+from darkarcs.model_folder import ModelDescription, TestTimeAugmentation
 from darkarcs.trust import Assessment
 
 TABLE, MAPS, REPORT = "measurements.csv", "maps.npz", "measurement.json"
@@ -130,7 +130,7 @@ def measure(
         else _evaluate_map(measurer, chosen, maps, truth, num_bootstrap),
         "calibration": measurer.description.model_dump(mode="json", exclude={"shape"}),
         "data": _describe(chosen),
-        "warnings": [*_overlap(chosen, measurer), *_strange(assessment)],
+        "warnings": [*seen_warnings(chosen, measurer.predictor), *_strange(assessment)],
         "test_time_augmentation": test_time_augmentation or described.test_time_augmentation,
         **_provenance(described, device),
     }
@@ -242,12 +242,3 @@ def _write_maps(
     stream = io.BytesIO()
     np.savez_compressed(stream, allow_pickle=False, **arrays)
     write_new(path, stream.getvalue())
-
-
-def _overlap(images: LensImages, measurer: Measurer) -> list[str]:
-    identities = short_identities(images.metadata["identity"])
-    return [
-        f"{count} of {len(images)} images are among those of {name}: the figures are too good"
-        for name, seen in measurer.predictor.folder.seen.items()
-        if (count := int(np.isin(identities, seen).sum()))
-    ]

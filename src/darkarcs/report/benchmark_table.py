@@ -197,8 +197,7 @@ def leaderboard_table(content: Mapping[str, Any]) -> str:
     """
     if not content["entries"]:
         return NO_ENTRY
-    newest = max(entry["suite_version"] for entry in content["entries"])
-    entries = [entry for entry in content["entries"] if entry["suite_version"] == newest]
+    entries = newest_entries(content["entries"])
     entries.sort(key=lambda entry: (-_mean(entry), entry["model"]["name"]))
     sets: dict[str, dict[str, Any]] = {}
     for entry in entries:
@@ -213,6 +212,23 @@ def leaderboard_table(content: Mapping[str, Any]) -> str:
         trained = f"{trained[:12]}…" if len(trained) == 64 else f"`{trained}`" if trained else ""
         rows.append((f"`{model['name']}`{mark}", trained, f"{_mean(entry):.3f}", *cells))
     return markdown_table(header, rows)
+
+
+def newest_entries(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep the entries of the newest version of a suite.
+
+    Parameters
+    ----------
+    entries : sequence of dict
+        At least one, of one suite.
+
+    Returns
+    -------
+    list of dict
+        In the same order.
+    """
+    newest = max(entry["suite_version"] for entry in entries)
+    return [entry for entry in entries if entry["suite_version"] == newest]
 
 
 def leaky_entries(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from darkarcs.report.benchmark_table import NO_ENTRY
+from darkarcs.report.benchmark_table import NO_ENTRY, newest_entries
 from darkarcs.report.markdown import markdown_table
 
 
@@ -59,8 +59,7 @@ def conditions_table(content: Mapping[str, Any]) -> str:
     entries = sorted(content["entries"], key=lambda entry: str(entry["model"]["name"]))
     if not entries:
         return NO_ENTRY
-    newest = max(entry["suite_version"] for entry in entries)
-    entries = [entry for entry in entries if entry["suite_version"] == newest]
+    entries = newest_entries(entries)
     titles: dict[str, str] = {}
     for entry in entries:
         titles |= {name: one["title"] for name, one in entry["sets"].items() if name not in titles}

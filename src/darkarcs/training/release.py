@@ -29,7 +29,6 @@ from darkarcs.model_folder import (
     write_model_folder,
 )
 from darkarcs.models import ImageClassifier
-from darkarcs.training.batches import OrderedBatches
 from darkarcs.training.callbacks import Selection
 from darkarcs.training.convergence import has_converged
 from darkarcs.training.measuring import release_measurement
@@ -131,22 +130,15 @@ def _validation_predictions(
     model: nn.Module, prepared: TrainingData, recipe: Recipe, class_names: tuple[str, ...]
 ) -> Predictions:
     model = model.cpu().eval()
-    batches = OrderedBatches(
-        prepared.validation_images,
-        prepared.validation_labels,
-        recipe.training.evaluation_batch_size,
-    )
-    with torch.inference_mode():
-        parts = [
-            predict_logits(model, batch.images, recipe.test_time_augmentation) for batch in batches
-        ]
+    size, augmentation = recipe.training.evaluation_batch_size, recipe.test_time_augmentation
+    logits = _predict(model, prepared.validation_images, augmentation, size)
     metadata = prepared.validation.metadata
     return Predictions(
         identities=metadata["identity"],
         groups=metadata["group"],
         names=metadata["name"],
         labels=prepared.validation_labels.numpy(),
-        logits=torch.cat(parts).double().numpy(),
+        logits=logits,
         class_names=class_names,
         split="validation",
         model_hash="",
@@ -154,12 +146,14 @@ def _validation_predictions(
 
 
 def _predict(
-    model: nn.Module, images: Tensor, test_time_augmentation: TestTimeAugmentation
+    model: nn.Module,
+    images: Tensor,
+    test_time_augmentation: TestTimeAugmentation,
+    batch_size: int = 64,
 ) -> NDArray[np.float64]:
+    batches = torch.split(images, batch_size)
     with torch.inference_mode():
-        parts = [
-            predict_logits(model, part, test_time_augmentation) for part in torch.split(images, 64)
-        ]
+        parts = [predict_logits(model, part, test_time_augmentation) for part in batches]
     return np.asarray(torch.cat(parts).double().numpy())
 
 
