@@ -274,6 +274,7 @@ def test_a_file_for_something_else_is_refused(
     for changes, message in (
         ({"seed": 1}, "another seed"),
         ({"training__epochs": 3}, "fewer epochs"),
+        ({"training__images_per_epoch": 24}, "length of an epoch"),
     ):
         with pytest.raises(ConfigurationError, match=message):
             train(make_recipe(**distil_values(teachers, replayed, changes)), store, refused)

@@ -63,6 +63,14 @@ def test_batches_are_a_function_of_seed_and_epoch() -> None:
 
 def test_batches_carry_images_with_their_labels() -> None:
     images = torch.arange(10.0).reshape(10, 1, 1, 1)
+    few = TrainingBatches(images, torch.arange(10), 4, seed=3, images_per_epoch=5)
+    seen = set()
+    for epoch in range(20):
+        few.set_epoch(epoch)
+        (batch,) = few
+        assert len(batch.labels) == 4
+        seen |= set(batch.labels.tolist())
+    assert seen == set(range(10))  # drawn anew
     for batch in TrainingBatches(images, torch.arange(10), 100, seed=0):
         assert len(batch.labels) == 10
         assert torch.equal(batch.images.flatten().long(), batch.labels)

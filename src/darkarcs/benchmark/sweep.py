@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from darkarcs import data
 from darkarcs.benchmark.sweep_earlier import EarlierRows, changed_keys, read_earlier
-from darkarcs.benchmark.sweep_rows import SweepRow, write_sweep
+from darkarcs.benchmark.sweep_rows import SweepRow, TriedRate, write_sweep
 from darkarcs.benchmark.sweep_settings import DEVELOPMENT, Sweep, SweepRun
 from darkarcs.configuration import read_yaml
 from darkarcs.data import LensImages, SplitSettings, divide
@@ -26,6 +28,9 @@ from darkarcs.training.cost import token_forwards_per_image
 from darkarcs.training.preparation import prepare
 
 logger = logging.getLogger(__name__)
+
+#: Within this share of its budget an arm is trained in whole epochs.
+_WHOLE_EPOCHS = 0.01
 
 
 def run_sweep(
@@ -101,8 +106,10 @@ def run_sweep(
                 row = earlier.find(arm, labels, recipe, rates)
                 if row is None:
                     source = (data_uri, images.content_hash)
-                    models[arm] = _best_of_rates(rates, recipe, source, folder, device)
+                    tried = _train_rates(rates, recipe, source, folder, device)
+                    models[arm] = max(tried, key=lambda one: one.order).model
                     row = _measure(sweep, arm, labels, seed, models[arm], images, results)
+                    row = row.model_copy(update={"tried": tuple(one.rate for one in tried)})
                     logger.info("%s: AUC %.4f on %s", folder, row.auc, sweep.measured_on)
                 if sweep.tuned_with == "first seed":
                     tuned[arm] = row.learning_rate
@@ -116,30 +123,80 @@ def run_sweep(
 
 def _epochs(run: SweepRun, images: LensImages) -> tuple[str, ...]:
     """Epochs with which an arm spends what the plain one does."""
-    cost, _ = _cost_and_length(run.first().recipe(), images)
+    cost, _, _ = _cost_and_length(run.first().recipe(), images)
     budget = cost * run.sweep.budget_images
     more: tuple[str, ...] = ()
-    for _ in range(2):  # the share of stored answers depends on the number of epochs
-        cost, length = _cost_and_length(run.recipe(more), images)
+    for _ in range(2):  # the share of stored answers depends on the length
+        cost, length, size = _cost_and_length(run.recipe(more), images)
         # models without tokens: as many images
         seen = budget / cost if cost else run.sweep.budget_images
-        more = (f"training.epochs={max(1, round(seen / length))}",)
+        more = epochs_of(seen, length, size)
     return more
 
 
-def _cost_and_length(recipe: Recipe, images: LensImages) -> tuple[float, int]:
+def epochs_of(seen: float, length: int, batch_size: int) -> tuple[str, ...]:
+    """Divide a number of images into epochs, shorter ones where whole ones would miss it.
+
+    Parameters
+    ----------
+    seen : float
+        Images of the whole training.
+    length : int
+        Images of a whole epoch.
+    batch_size : int
+        Images a step.
+
+    Returns
+    -------
+    tuple of str
+        Overrides of a recipe.
+
+    Examples
+    --------
+    >>> epochs_of(1000, 100, 10)
+    ('training.epochs=10',)
+    >>> epochs_of(630, 100, 10)
+    ('training.epochs=7', 'training.images_per_epoch=90')
+    """
+    epochs = max(1, round(seen / length))
+    if abs(epochs * length / seen - 1) < _WHOLE_EPOCHS:
+        return (f"training.epochs={epochs}",)
+    most = length // batch_size
+    choices = [
+        (number, min(most, max(1, round(seen / number / batch_size))))
+        for number in range(max(1, int(seen / length)), math.ceil(seen / length) + 3)
+    ]
+    epochs, steps = min(choices, key=lambda one: abs(one[0] * one[1] * batch_size - seen))
+    if steps == most:
+        return (f"training.epochs={epochs}",)
+    return f"training.epochs={epochs}", f"training.images_per_epoch={steps * batch_size}"
+
+
+def _cost_and_length(recipe: Recipe, images: LensImages) -> tuple[float, int, int]:
     prepared = prepare(images, recipe)
     size = min(recipe.training.batch_size, len(prepared.train_images))
     length = len(prepared.train_images) // size * size
-    return token_forwards_per_image(recipe, prepared), length
+    return token_forwards_per_image(recipe, prepared), length, size
 
 
-def _best_of_rates(
+@dataclass(frozen=True)
+class _Trained:
+    """One learning rate's run."""
+
+    rate: TriedRate
+    model: Path
+
+    @property
+    def order(self) -> tuple[float, float]:
+        return self.rate.validation_auc, -self.rate.validation_loss
+
+
+def _train_rates(
     rates: tuple[float, ...], recipe: Recipe, source: tuple[str, str], folder: Path, device: str
-) -> Path:
-    """Train with each learning rate; the run's own validation images choose."""
+) -> list[_Trained]:
+    """Train with each learning rate; the run's own validation images will choose."""
     data_uri, data_hash = source
-    runs: list[tuple[float, float, Path]] = []
+    runs = []
     for rate in rates:
         run = folder / f"rate-{rate:g}"
         values = recipe.model_dump(mode="json")
@@ -151,9 +208,10 @@ def _best_of_rates(
             begun = (run / "recipe.yaml").exists()
             train(wanted, data_uri, run, resume=begun, device=device)
         curve: list[dict[str, Any]] = read_description(run / "model").provenance["learning_curve"]
-        best = max((point["validation_auc"], -point["validation_loss"]) for point in curve)
-        runs.append((*best, run / "model"))
-    return max(runs)[2]
+        area, loss = max((one["validation_auc"], -one["validation_loss"]) for one in curve)
+        tried = TriedRate(learning_rate=rate, validation_auc=area, validation_loss=-loss)
+        runs.append(_Trained(tried, run / "model"))
+    return runs
 
 
 def _require_same(run: Path, wanted: Recipe, data_hash: str) -> None:

@@ -20,6 +20,24 @@ from darkarcs.evaluation.provenance import (
 )
 
 
+class TriedRate(BaseModel):
+    """What the validation images of a run said of one learning rate.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Peak.
+    validation_auc, validation_loss : float
+        Of the best epoch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float
+    validation_auc: float
+    validation_loss: float
+
+
 class SweepRow(BaseModel):
     """One arm, number of labels and seed.
 
@@ -33,6 +51,9 @@ class SweepRow(BaseModel):
         Of the run and of the draw of labels.
     learning_rate : float
         The one that the run's own validation images chose.
+    tried : tuple of TriedRate
+        All that were trained for this row, the chosen one included; empty in results of before
+        they were kept.
     auc, auc_interval : float, and tuple of float
         Macro AUC and its 95 % interval over images.
     auc_erasing : float, optional
@@ -61,6 +82,7 @@ class SweepRow(BaseModel):
     num_per_class: int | None
     seed: int
     learning_rate: float
+    tried: tuple[TriedRate, ...] = ()
     auc: float
     auc_interval: tuple[float, float]
     auc_erasing: float | None = None

@@ -95,6 +95,9 @@ def sweep_table(content: dict[str, Any]) -> str:
     header += ["token-forwards", "steps", "images/s"]
     spent = _spent(content["rows"])
     with_erasing = any("erasing_gain" in line for line in content["summary"])
+    with_rates = bool(content["configuration"].get("learning_rates"))
+    if with_rates:
+        header.append("learning rate")
     if with_erasing:
         header.append("gain by erasing while predicting")
     rows = []
@@ -113,6 +116,8 @@ def sweep_table(content: dict[str, Any]) -> str:
             *spent[line["arm"], line["num_per_class"]],
             "" if line["throughput"] is None else f"{line['throughput']:.0f}",
         ]
+        if with_rates:
+            cells.append(_rates(content["rows"], line["arm"], line["num_per_class"]))
         if with_erasing:
             cells.append(_difference(line["erasing_gain"], line["erasing_gain_interval"]))
         rows.append(cells)
@@ -131,6 +136,12 @@ def _spent(rows: list[dict[str, Any]]) -> dict[tuple[str, int | None], tuple[str
         )
         for arm, of_arm in runs.items()
     }
+
+
+def _rates(rows: list[dict[str, Any]], arm: str, labels: int | None) -> str:
+    """Name the learning rates that validation chose for an arm's seeds."""
+    mine = (row for row in rows if (row["arm"], row["num_per_class"]) == (arm, labels))
+    return ", ".join(f"{rate:g}" for rate in sorted({row["learning_rate"] for row in mine}))
 
 
 def _difference(value: float, interval: list[float] | None) -> str:

@@ -99,6 +99,8 @@ class TrainingBatches:
         The same images by further preprocessings, for teachers.
     targets : dict of str to torch.Tensor, each of shape (N, ...), optional
         What the objective asked for beside labels.
+    images_per_epoch : int, optional
+        The first so many of each epoch's order; None for all.
 
     Raises
     ------
@@ -114,19 +116,21 @@ class TrainingBatches:
         seed: int,
         views: Sequence[Tensor] = (),
         targets: dict[str, Tensor] | None = None,
+        images_per_epoch: int | None = None,
     ) -> None:
         if len(images) == 0:
             raise DataError("no training images are left after the split")
         self.images = images
         self.labels = labels
-        self.batch_size = min(batch_size, len(images))
+        self.length = min(images_per_epoch or len(images), len(images))
+        self.batch_size = min(batch_size, self.length)
         self.seed = seed
         self.views = tuple(views)
         self.targets = targets
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self.images) // self.batch_size
+        return self.length // self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next iteration follows.

@@ -185,6 +185,7 @@ def make_batches(
             recipe.seed,
             [prepared.preprocess_training(preprocessing).to(device) for preprocessing in further],
             _targets(targets, prepared.train, device),
+            settings.images_per_epoch,
         )
     validation = OrderedBatches(
         prepared.validation_images.to(device),

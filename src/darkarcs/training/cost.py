@@ -49,8 +49,10 @@ def token_forwards_per_image(recipe: Recipe, prepared: TrainingData) -> float:
         teaching = plan.teach(objective.teacher_captures, recipe.seed, torch.device("cpu"))
         answers = teaching.answer(batch, batch.images, 0)
         if not plan.in_loop:
-            share = plan.views_an_image(recipe.training.epochs) / recipe.training.epochs
-            before = answers.token_forwards * share / size
+            settings = recipe.training
+            num_images = len(prepared.train_images)
+            seen = settings.epochs * min(settings.images_per_epoch or num_images, num_images)
+            before = answers.token_forwards * plan.answers_a_step_image(num_images, seen) / size
             answers = replace(answers, token_forwards=0)
     few = prepared.train.select(range(size))
     targets = None if maker is None else maker.make(few)

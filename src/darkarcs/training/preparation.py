@@ -194,6 +194,9 @@ def refuse_with_stream(recipe: Recipe, further: LensImages | None) -> None:
     asked = {
         "split.num_per_class": recipe.split.num_per_class is not None,
         "split.fold": recipe.split.fold is not None,
+        "training.images_per_epoch (not stream.images_per_epoch)": (
+            recipe.training.images_per_epoch is not None
+        ),
         "unlabelled images": further is not None or recipe.unlabelled != "none",
         "stored teachers' answers": bool(recipe.teacher.models)
         and recipe.teacher.answers == "stored",

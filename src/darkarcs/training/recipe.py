@@ -55,6 +55,8 @@ class TrainingSettings(Configuration):
         Passes over the training images; validation and a checkpoint come after each.
     batch_size : int, default 128
         Images a step; the last incomplete batch of an epoch is left out.
+    images_per_epoch : int, optional
+        Images of an epoch, drawn anew each time; all of them by default. A stream has its own.
     learning_rate : float, default 1e-3
         Peak learning rate of the head and, with ``layer_decay`` 1, of all layers.
     weight_decay : float, default 0.05
@@ -89,6 +91,7 @@ class TrainingSettings(Configuration):
 
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=128, ge=1)
+    images_per_epoch: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)

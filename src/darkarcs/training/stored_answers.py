@@ -317,5 +317,5 @@ _MEANING = {
     "teachers": "teacher, or another version of it",
     "class_names": "set of classes",
     "augmentation": "augmentation",
-    "run": "seed, batch size or set of images",
+    "run": "seed, batch size, length of an epoch or set of images",
 }

@@ -91,23 +91,26 @@ class TeachingPlan:
         shape = measure_shape(guide.model, seen.channels, seen.height)
         return TeacherDescription(self.gives_answers, shape, self.other_classes)
 
-    def views_an_image(self, epochs: int) -> int:
-        """Count the answers to each image that would be stored.
+    def answers_a_step_image(self, num_images: int, images_seen: int) -> float:
+        """Count the answers that would be stored for each image that a step sees.
 
         Parameters
         ----------
-        epochs : int
-            Length of the training.
+        num_images : int
+            In the training split.
+        images_seen : int
+            In the whole training, repeats included.
 
         Returns
         -------
-        int
-            Eight, or one where nothing is turned, or one an epoch where no two are alike.
+        float
+            One where no two augmentations are alike; else eight of each image, or one where
+            nothing is turned, spread over the training.
         """
         augmentations = [view.augmentation for view in self.views]
         if choose_scheme(augmentations) == "replay":
-            return epochs
-        return NUM_VIEWS if augmentations[0].dihedral else 1
+            return 1.0
+        return (NUM_VIEWS if augmentations[0].dihedral else 1) * num_images / images_seen
 
     def teach(self, captures: Sequence[str], seed: int, device: torch.device) -> TeachersInLoop:
         """Put the teachers into the loop.
@@ -231,9 +234,14 @@ class AnswerStore:
 
     def _batches(self, views: Sequence[Tensor]) -> TrainingBatches:
         prepared, recipe = self.prepared, self.recipe
-        size = recipe.training.batch_size
+        settings = recipe.training
         return TrainingBatches(
-            prepared.train_images, prepared.train_labels, size, recipe.seed, views
+            prepared.train_images,
+            prepared.train_labels,
+            settings.batch_size,
+            recipe.seed,
+            views,
+            images_per_epoch=settings.images_per_epoch,
         )
 
     def _make_key(self, class_names: tuple[str, ...]) -> AnswersKey:
@@ -242,8 +250,11 @@ class AnswerStore:
         run = ""
         if scheme == "replay":
             order = hashlib.sha256("\n".join(map(str, self.identities)).encode()).hexdigest()
-            size = self._batches(()).batch_size
-            run = json.dumps({"seed": self.recipe.seed, "batch_size": size, "images": order})
+            batches = self._batches(())
+            made = {"seed": self.recipe.seed, "batch_size": batches.batch_size, "images": order}
+            if len(batches) < len(batches.images) // batches.batch_size:
+                made["batches_per_epoch"] = len(batches)
+            run = json.dumps(made)
         return AnswersKey(
             scheme=scheme,
             teachers=tuple(teacher.folder.model_hash for teacher in self.plan.teachers),
