@@ -63,10 +63,11 @@ def test_a_scene_is_fitted(uri: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(made.images, residual_images(lenses, how).images, atol=1e-4)
 
 
-def test_what_is_trained_on_residuals_takes_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["sersic", "free"])
+def test_what_is_trained_on_residuals_takes_images(tmp_path: Path, source: str) -> None:
     uri = f"scene:{small_scenes.write(tmp_path)}?seed=1&num=64&classes=no_sub,cdm"
     made, run = tmp_path / "made.h5", tmp_path / "run"
-    fit(uri, "--out", made)
+    fit(uri, "--out", made, *(["--free-source"] if source == "free" else []))
     tiny = {"epochs": 1, "batch_size": 16, "precision": "32", "threads": 1}
     recipe = {
         "name": "tiny",
@@ -78,6 +79,7 @@ def test_what_is_trained_on_residuals_takes_images(tmp_path: Path) -> None:
     train(Recipe.parse(recipe, "test"), str(made), run, device="cpu")
     description = read_description(run / "model")
     assert description.smooth_fit == data.open(made).manifest["smooth_fit"]
+    assert description.smooth_fit["source"] == source
     assert description.architecture.in_channels == 7
     assert (run / "model" / TRUST_FILE).exists()
     one, other = (

@@ -18,6 +18,10 @@ def fit(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key of --scene.")
     ] = None,
+    free_source: Annotated[
+        bool,
+        typer.Option("--free-source", help="Let sources differ from Sersic profiles (slower)."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Fit smooth lenses to images and write what they leave; an interrupted run goes on."""
@@ -35,7 +39,7 @@ def fit(
         raise ConfigurationError("--set changes a key of the scene that --scene names: give both")
     lenses = lens_data.open(data)
     chosen = scene_of(lenses) if scene is None else load_scene(scene, overrides or ())
-    how = SmoothFit.of(chosen)
+    how = SmoothFit.of(chosen, "free" if free_source else "sersic")
     with show_progress(f"fitting smooth lenses of {chosen.name}", len(lenses)) as advance:
         residuals_to_store(lenses, how, out, progress=advance)
     facts = {

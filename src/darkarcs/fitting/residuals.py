@@ -23,11 +23,12 @@ import shutil
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import model_validator
 from torch.nn.functional import interpolate
 
 from darkarcs.configuration import Configuration
@@ -61,19 +62,31 @@ class SmoothFit(Configuration):
         before subhalos were searched, has the first two kinds of channels alone.
     scene : Scene
         Whose smooth lenses are fitted, with its instrument and noise.
+    source : {"sersic", "free"}
+        Whether sources are Sersic profiles, or may differ from them, as those of nature do; see
+        `darkarcs.fitting.free_source`.
     """
 
     version: Literal[1, 2] = 2
     scene: Scene
+    source: Literal["sersic", "free"] = "sersic"
+
+    @model_validator(mode="after")
+    def _free_since_version_2(self) -> Self:
+        if self.version == 1 and self.source == "free":
+            raise ValueError("fits of version 1 are of Sersic sources: source must be sersic")
+        return self
 
     @classmethod
-    def of(cls, scene: Scene) -> SmoothFit:
+    def of(cls, scene: Scene, source: Literal["sersic", "free"] = "sersic") -> SmoothFit:
         """Take a scene's smooth lenses.
 
         Parameters
         ----------
         scene : Scene
             With substructure or without; it does not matter.
+        source : {"sersic", "free"}
+            What sources may be.
 
         Returns
         -------
@@ -83,12 +96,13 @@ class SmoothFit(Configuration):
         # what a fit does not read must not tell two fits apart, a place on a disk least of all
         unread = {"folder": None, "description": "", "differences": ()}
         smooth = {CLASSES[0]: NoSubstructure()}
-        return cls(scene=scene.model_copy(update={"classes": smooth, **unread}))
+        return cls(scene=scene.model_copy(update={"classes": smooth, **unread}), source=source)
 
     @property
     def identity(self) -> str:
         """Name of these residuals: the scene's, its hash, and the version of the fits."""
-        return f"{self.scene.identity}/fit-{self.version}"
+        free = "" if self.source == "sersic" else f"-{self.source}-source"
+        return f"{self.scene.identity}/fit-{self.version}{free}"
 
     @property
     def num_channels(self) -> int:
@@ -129,7 +143,7 @@ def same_fits(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     if one == other:
         return True
     fits = [SmoothFit.parse(dict(told), "residuals") for told in (one, other)]
-    first, second = (SmoothFit.of(fit.scene) for fit in fits)
+    first, second = (SmoothFit.of(fit.scene, fit.source) for fit in fits)
     return first == second and fits[0].version == fits[1].version
 
 
@@ -158,8 +172,8 @@ def residual_images(
     -------
     LensImages
         Channels as the module says; columns ``fit.chi_square``, ``fit.converged``,
-        ``fit.log_evidence`` (of subhalos against none) and ``fit.NAME`` of each fitted parameter;
-        labels, names, identities and lists are kept.
+        ``fit.log_evidence`` (of subhalos against none), ``fit.NAME`` of each fitted parameter, and
+        of free sources ``fit.source_ruggedness``; labels, names, identities and lists are kept.
 
     Raises
     ------
@@ -225,9 +239,9 @@ def _fitter(fit: str) -> SmoothFitter:
 
 
 @lru_cache(maxsize=1)
-def _search(fitter: SmoothFitter) -> SubhaloSearch:
+def _search(fitter: SmoothFitter, free_source: bool) -> SubhaloSearch:
     """Deflections at all places are computed once; only the last are kept, for they are large."""
-    return SubhaloSearch(fitter)
+    return SubhaloSearch(fitter, free_source=free_source)
 
 
 def _check(lenses: LensImages, fit: SmoothFit) -> None:
@@ -260,28 +274,30 @@ def _fitted(
         channels = [((data - fits.images) * fits.scale).clamp(-LARGEST, LARGEST)]
         channels.append(torch.asinh(fits.images * fits.scale))
     else:
-        maps = _searched(fitter, data, fits)
-        channels = [maps.residuals.clamp(-LARGEST, LARGEST), torch.asinh(fits.images * fits.scale)]
+        maps = _searched(_search(fitter, fit.source == "free"), data, fits)
+        channels = [maps.residuals.clamp(-LARGEST, LARGEST), torch.asinh(maps.signal)]
         places = torch.cat([maps.significance, maps.sensitivity, maps.evidence], dim=1)
         places = places.clamp(-LARGEST, LARGEST)
         channels.append(interpolate(places, data.shape[-2:], mode="bilinear"))
         columns["fit.log_evidence"] = maps.log_evidence.numpy()
+    columns["fit.chi_square"] = fits.chi_square
+    if fit.source == "free":
+        columns["fit.chi_square"] = (maps.residuals**2).flatten(1).sum(1).numpy()
+        columns["fit.source_ruggedness"] = maps.ruggedness.numpy()
     return {
         "images": torch.cat(channels, dim=1).numpy(),
-        "fit.chi_square": fits.chi_square,
         "fit.converged": fits.converged,
         **columns,
         **{f"fit.{name}": values for name, values in fits.values.items()},
     }
 
 
-def _searched(fitter: SmoothFitter, data: torch.Tensor, fits: SmoothFits) -> SubhaloMaps:
+def _searched(search: SubhaloSearch, data: torch.Tensor, fits: SmoothFits) -> SubhaloMaps:
     """Search subhalos, and where there seem to be some, look for a better smooth lens first."""
-    search = _search(fitter)
     maps = search.search(data, fits)
     doubtful = torch.nonzero(maps.log_evidence > _DOUBT)[:, 0]
     if len(doubtful):
-        fits.put(doubtful, fitter.refit(data[doubtful], fits.select(doubtful)))
+        fits.put(doubtful, search.fitter.refit(data[doubtful], fits.select(doubtful)))
         maps.put(doubtful, search.search(data[doubtful], fits.select(doubtful)))
     return maps
 

@@ -74,7 +74,8 @@ class SmoothFitter:
         if isinstance(scene.source, GalaxySource):
             raise ConfigurationError(
                 f"scene {scene.name}: its sources are real galaxies, and smooth lenses are fitted "
-                "with Sersic sources: give a scene of those, such as fair-euclid"
+                "from Sersic sources on: give a scene of those, such as fair-euclid, and let "
+                "sources differ from them (darkarcs fit --free-source)"
             )
         self.scene = scene
         self.noise = PixelNoise(scene)

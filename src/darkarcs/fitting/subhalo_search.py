@@ -25,6 +25,9 @@ the evidence against the smooth lens is
 
 each summand is what one place contributes, with :math:`\hat\kappa` the Wiener-filtered strengths.
 
+Where the source may be no Sersic profile, T holds its slopes in the amplitudes of
+`darkarcs.fitting.free_source` too, and :math:`\nabla_c I` those of the source with its bumps.
+
 References
 ----------
 .. [1] Koopmans 2005, MNRAS 363, 1136, and Vegetti & Koopmans 2009, MNRAS 392, 945, for corrections
@@ -36,7 +39,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
@@ -44,6 +47,7 @@ from torch import Tensor
 
 from darkarcs.errors import DataError
 from darkarcs.fitting.fitted_lenses import SmoothFits
+from darkarcs.fitting.free_source import FreeFit, FreeSource
 from darkarcs.fitting.smooth_fit import SmoothFitter
 from darkarcs.kernels import run_in_parts
 from darkarcs.lensing import pseudo_jaffe
@@ -79,12 +83,18 @@ class SubhaloMaps:
         -log10 of the Einstein radius in arcsec that would stand out by one standard deviation.
     evidence : Tensor, shape (B, S, Y, X)
         What each place contributes to the logarithm of the evidence, by `STRENGTHS`.
+    signal : Tensor, shape (B, C, H, W)
+        The fitted light, in standard deviations of the noise.
+    ruggedness : Tensor, shape (B,)
+        RMS of a free source around a Sersic profile; 0 where it is one.
     """
 
     residuals: Tensor
     significance: Tensor
     sensitivity: Tensor
     evidence: Tensor
+    signal: Tensor
+    ruggedness: Tensor
 
     @property
     def log_evidence(self) -> Tensor:
@@ -103,8 +113,8 @@ class SubhaloMaps:
         others : SubhaloMaps
             Of these N.
         """
-        for name in ("residuals", "significance", "sensitivity", "evidence"):
-            getattr(self, name)[chosen] = getattr(others, name)
+        for one in fields(self):
+            getattr(self, one.name)[chosen] = getattr(others, one.name)
 
 
 class _Linear(NamedTuple):
@@ -121,6 +131,8 @@ class SubhaloSearch:
     ----------
     fitter : SmoothFitter
         What fitted them.
+    free_source : bool, default False
+        Whether sources may differ from Sersic profiles, of which the fits are.
 
     Examples
     --------
@@ -134,8 +146,9 @@ class SubhaloSearch:
     ((1, 1, 12, 12), True)
     """
 
-    def __init__(self, fitter: SmoothFitter) -> None:
+    def __init__(self, fitter: SmoothFitter, *, free_source: bool = False) -> None:
         self.fitter = fitter
+        self.free = FreeSource(fitter) if free_source else None
         scene = fitter.scene
         field = scene.num_pixels * scene.instrument.pixel_scale
         self.side = max(1, round(field / SPACING_ARCSEC))
@@ -185,7 +198,8 @@ class SubhaloSearch:
                 f"shape {tuple(images.shape)}: fit these"
             )
         maps = 2 + len(STRENGTHS)
-        residuals = torch.empty(images.shape)
+        residuals, signal = torch.empty(images.shape), torch.empty(images.shape)
+        ruggedness = torch.zeros(len(images))
         found = torch.empty(len(images), maps, self.side**2)
 
         def search_part(first: int, last: int) -> None:
@@ -193,16 +207,27 @@ class SubhaloSearch:
                 chosen = slice(start, min(start + _AT_ONCE, last))
                 near = self._linearize(images[chosen], fits, chosen)
                 residuals[chosen] = near.residuals.float()
+                signal[chosen] = fits.images[chosen] * fits.scale[chosen]
                 for i in range(chosen.start, chosen.stop):
                     some = _Linear(*(part[i - start] for part in near))
-                    found[i] = self._maps(self._templates(fits, i), some)
+                    found[i] = self._maps(self._of_sersic_source(fits, i), some)
+
+        def free_part(first: int, last: int) -> None:
+            assert self.free is not None
+            for i in range(first, last):
+                one = self.free.fit(images[i], fits.parameters[i])
+                residuals[i] = one.residuals.reshape(images[i].shape).float()
+                signal[i], ruggedness[i] = one.signal, one.ruggedness
+                templates = self._templates(one.slopes, one.weights, one.values)
+                found[i] = self._maps(templates, one)
 
         with torch.no_grad():
-            run_in_parts(search_part, len(images))
+            run_in_parts(search_part if self.free is None else free_part, len(images))
         found = found.reshape(-1, maps, self.side, self.side)
-        return SubhaloMaps(residuals, found[:, :1], found[:, 1:2], found[:, 2:])
+        places = found[:, :1], found[:, 1:2], found[:, 2:]
+        return SubhaloMaps(residuals, *places, signal, ruggedness)
 
-    def _maps(self, templates: Tensor, near: _Linear) -> Tensor:
+    def _maps(self, templates: Tensor, near: _Linear | FreeFit) -> Tensor:
         """Significance, sensitivity and evidence of one image; shape (2 + S, J)."""
         score = templates @ near.residuals.flatten()
         total = templates @ templates.T
@@ -218,8 +243,8 @@ class SubhaloSearch:
             maps.append(0.5 * (score * filtered - volume))
         return torch.stack(maps).float()
 
-    def _templates(self, fits: SmoothFits, i: int) -> Tensor:
-        """What subhalos of unit strength change in one image; float64, shape (J, C H W)."""
+    def _of_sersic_source(self, fits: SmoothFits, i: int) -> Tensor:
+        """Templates of an image as its fit has it."""
         scene = self.fitter.scene
         values = self.fitter.coordinates.decode(fits.parameters[i : i + 1])
         _, beta = trace(values, scene.lens, scene.grid)
@@ -232,14 +257,17 @@ class SubhaloSearch:
             )
             slopes.append((ahead - behind) / (2 * step))
         shares = torch.cat([values[f"{one.prefix}.source"] for one in scene.channels])
-        weights = shares[:, None, None] * fits.scale[i]
+        return self._templates(torch.stack(slopes), shares[:, None, None] * fits.scale[i], values)
+
+    def _templates(self, slopes: Tensor, weights: Tensor, values: dict[str, Tensor]) -> Tensor:
+        """What subhalos of unit strength change in one image; float64, shape (J, C H W)."""
         alpha_x, alpha_y = self._alpha
         templates = torch.empty(len(alpha_x), weights.numel(), dtype=torch.float64)
         for start in range(0, len(templates), _PLACES_AT_ONCE):
             some = slice(start, start + _PLACES_AT_ONCE)
             change = slopes[0] * alpha_x[some] + slopes[1] * alpha_y[some]
             # the blur is linear: places take the part of bands
-            blurred = scene.blur(change[None], values)[0]
+            blurred = self.fitter.scene.blur(change[None], values)[0]
             templates[some] = (blurred[:, None] * weights).flatten(1)
         return templates
 

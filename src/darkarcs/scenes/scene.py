@@ -227,9 +227,26 @@ class Scene(SceneSettings):
         Tensor, shape (B, C, H, W)
             As for `render`.
         """
-        grid = self.grid
-        (theta_x, theta_y), beta = rendering.trace(values, self.lens, grid)
+        _, beta = rendering.trace(values, self.lens, self.grid)
         source = rendering.light(*beta, values, "source", self.source, galaxies)
+        return self.collect(source, values)
+
+    def collect(self, source: Tensor, values: rendering.Columns) -> Tensor:
+        """Make images from the light of the sources, ray by ray.
+
+        Parameters
+        ----------
+        source : Tensor, shape (B, N, N)
+            Surface brightness at the samples of `grid`, per arcsec^2.
+        values : mapping of str to Tensor
+            From `LensParameters.tensors`.
+
+        Returns
+        -------
+        Tensor, shape (B, C, H, W)
+            As for `render`: with the lens's own light, in all bands, blurred.
+        """
+        theta_x, theta_y = self.grid.coordinates(dtype=source.dtype, device=source.device)
         lens_light = torch.zeros_like(source)
         for number, prior in enumerate(self.lens_light, start=1):
             name = f"lens_light_{number}"

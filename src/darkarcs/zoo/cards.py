@@ -223,6 +223,15 @@ def _use(folder: Path, name: str) -> str:
     return "\n".join(lines)
 
 
+#: What is told of sources, by whether they are free.
+_SOURCES = {
+    False: "Sources that are not a Sersic profile leave residuals of their own, and it takes them "
+    "for substructure.",
+    True: "Sources may differ from Sersic profiles; detail beyond five half-light radii, or finer "
+    "than half of one, may still be taken for substructure.",
+}
+
+
 def _describe_fit(description: ModelDescription) -> str:
     """What has to be known of images before their residuals are, where a model looks at those."""
     if description.smooth_fit is None:
@@ -230,13 +239,13 @@ def _describe_fit(description: ModelDescription) -> str:
     scene = description.smooth_fit["scene"]
     side, scale = scene["num_pixels"], scene["instrument"]["pixel_scale"]
     searched = description.smooth_fit["version"] > 1
+    free = description.smooth_fit.get("source") == "free"
     maps = ", and at maps of where subhalos could be" if searched else ""
     return (
         f"It fits a smooth lens of scene `{scene['name']}` to each image and looks at what the fit "
         f"leaves{maps}, so it takes {side} x {side} pixels of {scale:g} arcsec in electrons / s, "
         "sky subtracted, blurred and noisy as that scene's instrument makes them, or residuals of "
-        "`darkarcs fit`. Sources that are not a Sersic profile leave residuals of their own, and "
-        "it takes them for substructure.\n\nOf the residuals: "
+        f"`darkarcs fit`. {_SOURCES[free]}\n\nOf the residuals: "
     )
 
 
