@@ -197,6 +197,9 @@ def test_no_logit_depends_on_an_erased_pixel(name: str, skip: bool) -> None:
         ({"weights": ALL}, 4 * 17 * 3 + 4 * 16 * 2),
         ({"weights": ALL, "reconstruct": "last"}, 4 * 17 * 3 + 4 * 16),
         ({"num_rounds": 0}, 4 * 17),
+        # nothing reads the whole image, unless its attention leads
+        ({"weights": ONLY_RECONSTRUCTION, "strategy": "random"}, 4 * 17 * 2 + 4 * 16 * 2),
+        ({"weights": ONLY_RECONSTRUCTION}, 4 * 17 * 3 + 4 * 16 * 2),
     ],
 )
 def test_tokens_are_counted_by_hand(values: dict[str, Any], expected: int) -> None:

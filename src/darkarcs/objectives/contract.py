@@ -87,7 +87,8 @@ class ObjectiveOutput:
     parts : dict of str to torch.Tensor
         The named terms of the loss, detached, for the log.
     logits : torch.Tensor, shape (B, K)
-        The prediction for the whole image, detached.
+        The prediction for the whole image, detached; for what is left of it where an objective
+        without labels never looks at the whole.
     token_forwards : int
         Tokens that went forward through a transformer in this step, teachers and decoders
         included; the currency in which runs are compared. Zero for a model without tokens.

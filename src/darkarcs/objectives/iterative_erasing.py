@@ -10,6 +10,8 @@ References
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -129,13 +131,14 @@ class IterativeErasingObjective(Objective):
         images, chosen = batch.images[rows], labels[rows]
         rounds: list[Round] = []
         if c.num_rounds:
-            with batch_statistics_kept(model):
+            # whole images make the statistics, where they are seen
+            with nullcontext() if whole is None else batch_statistics_kept(model):
                 rounds = runner.run(images, chosen, attention, self._counts(progress))
-        reference = whole.select(rows)
+        reference = None if whole is None else whole.select(rows)
         evidence = [self._evidence(found, reference, chosen, attention) for found in rounds]
         losses: list[Tensor] = []
         parts: dict[str, Tensor] = {}
-        if c.weights.classification:
+        if c.weights.classification and whole is not None:
             by_round = [self._cross_entropy(whole, labels, None)]
             by_round += [
                 self._cross_entropy(found, chosen, weights)
@@ -145,7 +148,7 @@ class IterativeErasingObjective(Objective):
             parts["classification"] = by_round[0].detach()
             if rounds:
                 parts["classification_erased"] = torch.stack(by_round[1:]).detach().mean()
-        if c.weights.consistency and rounds:
+        if c.weights.consistency and rounds and reference is not None:
             loss = torch.stack([_consistency(found, reference) for found in rounds]).mean()
             losses.append(c.weights.consistency * loss)
             parts["consistency"] = loss.detach()
@@ -155,7 +158,7 @@ class IterativeErasingObjective(Objective):
             parts["reconstruction"] = loss.detach()
             decoded = sum(found.tokens is not None for found in rounds)
             runner.token_forwards += decoded * len(images) * self.layout.num_patches
-        if self.teaching is not None:
+        if self.teaching is not None and whole is not None:
             if c.guard == "anneal":
                 evidence = [torch.full_like(found.logits[:, 0], 1 - progress) for found in rounds]
             teacher = _answers_of(batch)
@@ -164,7 +167,8 @@ class IterativeErasingObjective(Objective):
             parts |= learned
             runner.token_forwards += teacher.token_forwards
         total = torch.stack(losses).sum()
-        return ObjectiveOutput(total, parts, whole.logits.detach(), runner.token_forwards)
+        logits = (rounds[0] if whole is None else whole).logits.detach()
+        return ObjectiveOutput(total, parts, logits, runner.token_forwards)
 
     def _draw_rows(self, num_images: int, generator: torch.Generator) -> Tensor:
         share = self.configuration.erased_images
@@ -192,13 +196,14 @@ class IterativeErasingObjective(Objective):
         )
 
     def _evidence(
-        self, found: Round, whole: Round, labels: Tensor, attention: Tensor | None
+        self, found: Round, whole: Round | None, labels: Tensor, attention: Tensor | None
     ) -> Tensor | None:
         """Weight of each image's label and answers in a later round; None where all are one."""
         c = self.configuration
         if c.guard not in ("cap", "evidence") or not (c.uses_labels or c.learns_answers):
             return None
         if c.evidence == "probability":
+            assert whole is not None
             evidence = remaining_probability(found.logits, whole.logits, labels)
         else:
             assert attention is not None

@@ -123,8 +123,8 @@ class ErasingRounds:
 
     def see_whole(
         self, images: Tensor, labels: Tensor, rows: Tensor, with_gradient: bool
-    ) -> tuple[Round, Tensor | None]:
-        """Run round 0.
+    ) -> tuple[Round | None, Tensor | None]:
+        """Run round 0, if anything reads it.
 
         Parameters
         ----------
@@ -139,17 +139,19 @@ class ErasingRounds:
 
         Returns
         -------
-        whole : Round
-            Of all images.
+        whole : Round, or None
+            Of all images; None if nothing reads it.
         attention : Tensor, shape (b, P), or None
             Of the chosen images, each row with sum one; None if nothing needs it.
         """
+        whole = None
         by_gradient = bool(self._own_capture) and self.configuration.attention.startswith("grad")
-        with torch.set_grad_enabled((with_gradient and torch.is_grad_enabled()) or by_gradient):
-            output = self._see(self.model, images, self.compared + self._own_capture)
-            whole = self._round(None, output)
-            if self._own_capture:
-                return whole, self._map(output, labels)[rows]
+        if self.configuration.reads_whole_image:
+            with torch.set_grad_enabled((with_gradient and torch.is_grad_enabled()) or by_gradient):
+                output = self._see(self.model, images, self.compared + self._own_capture)
+                whole = self._round(None, output)
+                if self._own_capture:
+                    return whole, self._map(output, labels)[rows]
         if self.average is not None:
             return whole, self._average_map(images[rows], labels[rows], None, {})
         return whole, None

@@ -244,6 +244,12 @@ class IterativeErasing(Configuration):
         return self.num_rounds > 0 and (self.strategy != "random" or guarded)
 
     @property
+    def reads_whole_image(self) -> bool:
+        """Whether a loss, or what goes, depends on what the model makes of the whole image."""
+        learns = self.uses_labels or self.distillation is not None or self.weights.consistency > 0
+        return learns or (self.needs_attention and self.attention_of == "model")
+
+    @property
     def attends_each_round(self) -> bool:
         """Whether a later round's attention decides what the next one erases."""
         return self.strategy != "random" and self.attend == "each_round"
