@@ -36,10 +36,17 @@ from darkarcs.scenes.rendering import light, trace
 RUGGEDNESS = (0.01, 0.1, 0.3, 1.0, 3.0)
 #: Distance of bumps at least, in pixels.
 _FINEST = 0.5
-#: Steps of Gauss-Newton, halvings of each, and the farthest that a parameter of the lens moves.
-_STEPS, _HALVINGS, _FARTHEST = 10, 3, 1.0
-#: Less gain in chi-squared ends them.
-_GAIN = 1.0
+#: Steps, of which so many choose the rms anew; less gain in chi-squared ahead ends them.
+_STEPS, _CHOOSING, _GAIN = 20, 5, 1.0
+#: How near the end of its range a parameter is at it.
+_EDGE = 1e-4
+#: Shortenings of a step, and the farthest that a parameter of the lens may move in one.
+_TRIES, _FARTHEST = 8, 2.0
+#: Columns that the source's light is proportional to. Bumps can do nearly the same, and fits would
+#: go far along there; so brightness is held until the last step, which is linear in both.
+_BRIGHTNESS = ("source.flux", "source.amplitude")
+#: Pixels that no parameter changes by more, in units of the noise, tell nothing.
+_DARK = 1e-3
 #: Step of numerical derivatives: in standard deviations of the prior; in samples.
 _DIFFERENCE, _MOVE = 0.01, 0.01
 
@@ -55,15 +62,21 @@ class FreeFit(NamedTuple):
         Combinations of slopes whose square is what lens and source can explain; see
         `darkarcs.fitting.subhalo_search`.
     signal : Tensor, shape (C, H, W)
-        Fitted light, in units of the noise.
+        Light of the lens and source that were rendered last, in units of the noise.
     weights : Tensor, shape (C, H, W)
         From the light of the source to units of the noise.
     slopes : Tensor, shape (2, 1, N, N)
         Of the source's light in its position, ray by ray.
+    parameters : Tensor, shape (K,)
+        Standardized coordinates of the lens.
     values : dict of str to Tensor of shape (1,)
-        Fitted columns.
+        Its columns.
     ruggedness : float
         RMS of the field.
+    converged : bool
+        Whether there was next to nothing left to gain.
+    log_evidence : float
+        Of this lens without subhalos, up to what is the same for all fits to the image.
     """
 
     residuals: Tensor
@@ -71,8 +84,11 @@ class FreeFit(NamedTuple):
     signal: Tensor
     weights: Tensor
     slopes: Tensor
+    parameters: Tensor
     values: dict[str, Tensor]
     ruggedness: float
+    converged: bool
+    log_evidence: float
 
 
 class _Point(NamedTuple):
@@ -83,10 +99,11 @@ class _Point(NamedTuple):
     values: dict[str, Tensor]
     beta: tuple[Tensor, Tensor]
     source: Tensor  # (1, N, N): the galaxy without its bumps
+    field: Tensor  # (1, N, N): of the bumps
     image: Tensor  # (C, H, W)
 
 
-class _Slopes:
+class _Linear:
     """An image around a point, in units of its noise, as if it were linear; float64.
 
     Parameters
@@ -95,35 +112,69 @@ class _Slopes:
         Slopes of the P pixels in the lens, then in bumps of unit amplitude.
     data : Tensor, shape (P,)
         Counted from where all parameters and amplitudes are zero.
+    num_lens : int
+        K.
     """
 
-    def __init__(self, whole: Tensor, data: Tensor) -> None:
-        self.whole, self.data = whole, data
-        self.gram, self.score = whole @ whole.T, whole @ data
+    def __init__(self, whole: Tensor, data: Tensor, num_lens: int) -> None:
+        self.whole, self.data, self.num_lens = whole, data, num_lens
+        self._lit = (whole.abs().amax(0) > _DARK).nonzero()[:, 0]
+        lit = whole[:, self._lit]
+        self._gram, self._score = lit @ lit.T, lit @ data[self._lit]
+        self.set_rms(RUGGEDNESS[0])
 
-    def triangle(self, deviations: Tensor) -> Tensor:
-        """Cholesky factor of the curvature, the priors' standard deviations being units."""
-        curvature = deviations[:, None] * self.gram * deviations
-        curvature.diagonal().add_(1.0)
-        factor: Tensor = torch.linalg.cholesky(curvature)
-        return factor
+    def set_rms(self, rms: float) -> None:
+        """Choose the prior of the bumps; the lens's is standard normal."""
+        self.deviations = torch.ones(len(self.whole), dtype=torch.float64)
+        self.deviations[self.num_lens :] = rms / OVERLAP
+        self._curvature = self.deviations[:, None] * self._gram * self.deviations
+        self._curvature.diagonal().add_(1.0)
+        self._triangle: Tensor = torch.linalg.cholesky(self._curvature)
 
-    def best(self, deviations: Tensor) -> Tensor:
+    def log_evidence(self) -> float:
+        """Of the image, up to a constant."""
+        along = (self.deviations * self._score)[:, None]
+        along = torch.linalg.solve_triangular(self._triangle, along, upper=False)
+        gained = (along**2).sum() - (self.data**2).sum()
+        return float(0.5 * gained - self._triangle.diagonal().log().sum())
+
+    def best(self) -> Tensor:
         """Parameters and amplitudes at the minimum."""
-        towards = (deviations * self.score)[:, None]
-        return deviations * torch.cholesky_solve(towards, self.triangle(deviations))[:, 0]
+        towards = (self.deviations * self._score)[:, None]
+        return self.deviations * torch.cholesky_solve(towards, self._triangle)[:, 0]
 
-    def known(self, deviations: Tensor) -> Tensor:
+    def known(self) -> Tensor:
         """What lens and source explain; see `FreeFit`."""
-        slopes = self.whole * deviations[:, None]
-        found: Tensor = torch.linalg.solve_triangular(
-            self.triangle(deviations), slopes, upper=False
-        )
+        slopes = self.whole[:, self._lit] * self.deviations[:, None]
+        found = torch.zeros_like(self.whole)
+        found[:, self._lit] = torch.linalg.solve_triangular(self._triangle, slopes, upper=False)
         return found
+
+    def step(self, here: Tensor, damping: float, held: list[int]) -> tuple[Tensor, float]:
+        """Go from here; the lens, in which nothing is linear, is damped, or held.
+
+        Returns
+        -------
+        step : Tensor, shape (K + M,)
+            Of parameters and amplitudes.
+        gain : float
+            In chi-squared and prior, if all were linear, without damping.
+        """
+        standard = here / self.deviations
+        downhill = self.deviations * self._score - self._curvature @ standard
+        curvature = self._curvature.clone()
+        curvature.diagonal()[: self.num_lens] *= 1 + damping
+        curvature[held], curvature[:, held], downhill[held] = 0.0, 0.0, 0.0
+        curvature[held, held] = 1.0
+        found = torch.cholesky_solve(downhill[:, None], torch.linalg.cholesky(curvature))[:, 0]
+        return self.deviations * found, float(downhill @ found)
 
 
 class FreeSource:
     """Fits lenses together with free sources, from fits of Sersic sources on.
+
+    The method is Levenberg's and Marquardt's, with damping for the lens alone: the amplitudes of
+    bumps are linear.
 
     Parameters
     ----------
@@ -133,8 +184,9 @@ class FreeSource:
 
     def __init__(self, fitter: SmoothFitter) -> None:
         self.fitter = fitter
-        scene = fitter.scene
-        self.finest = _FINEST * scene.instrument.pixel_scale
+        self.finest = _FINEST * fitter.scene.instrument.pixel_scale
+        names = fitter.coordinates
+        self._held = [names.index(name) for name in _BRIGHTNESS if name in names.positive]
 
     def fit(self, image: Tensor, parameters: Tensor) -> FreeFit:
         """Fit one image.
@@ -149,91 +201,90 @@ class FreeSource:
         Returns
         -------
         FreeFit
-            At the minimum, in linear approximation.
+            After a last linear step to the very minimum.
         """
-        values = self.fitter.coordinates.decode(parameters[None])
+        image, values = image.float(), self.fitter.coordinates.decode(parameters[None])
         centre = (float(values["source.centre_x"]), float(values["source.centre_y"]))
         radius = float(values["source.half_light_radius"])
         field = SourceField.around(centre, radius, self.finest)
         sky = self.fitter.noise.sky_factor(image[None])
         point = self._render(field, parameters, torch.zeros(int(field.inside.sum())))
+        rms, damping, converged = RUGGEDNESS[0], 0.0, False
         for step in range(_STEPS + 1):
             scale = self.fitter.noise.scale(self.fitter.scene, point.image[None], sky)[0]
-            near = self._slopes(field, point, image, scale)
-            rms = self._ruggedness(near, len(parameters))
-            deviations = self._deviations(near, len(parameters), rms)
-            best = near.best(deviations)
-            if step == _STEPS:
+            near = self._linearize(field, point, image, scale)
+            if step < _CHOOSING:
+                rms = _choose_rms(near)
+            near.set_rms(rms)
+            here = torch.cat([point.parameters, point.amplitudes]).double()
+            converged = self._step(near, here, 0.0)[1] < _GAIN
+            if converged or step == _STEPS:
                 break
-            there, gain = self._move(field, point, image, scale, best, deviations)
-            if gain < _GAIN:  # the linear approximation around here is as good
+            there, damping = self._descend(field, point, near, (image, scale), damping)
+            if there is None:
                 break
             point = there
-        shares = self._shares(point.values)
         return FreeFit(
-            residuals=near.data - best @ near.whole,
-            known=near.known(deviations),
+            residuals=near.data - near.best() @ near.whole,
+            known=near.known(),
             signal=point.image * scale,
-            weights=shares * scale,
+            weights=self._shares(point.values) * scale,
             slopes=self._source_slopes(field, point),
+            parameters=point.parameters,
             values=point.values,
             ruggedness=rms,
+            converged=converged,
+            log_evidence=near.log_evidence() + float(scale.log().sum()),
         )
 
-    def _deviations(self, near: _Slopes, num_lens: int, rms: float) -> Tensor:
-        """Standard deviations of the prior; of lenses they are one."""
-        deviations = torch.ones(len(near.whole), dtype=torch.float64)
-        deviations[num_lens:] = rms / OVERLAP
-        return deviations
-
-    def _ruggedness(self, near: _Slopes, num_lens: int) -> float:
-        """Choose the rms with the highest evidence."""
-
-        def log_evidence(rms: float) -> float:
-            deviations = self._deviations(near, num_lens, rms)
-            triangle = near.triangle(deviations)
-            along = (deviations * near.score)[:, None]
-            along = torch.linalg.solve_triangular(triangle, along, upper=False)
-            return float(0.5 * (along**2).sum() - triangle.diagonal().log().sum())
-
-        return max(RUGGEDNESS, key=log_evidence)
-
-    def _move(
+    def _descend(
         self,
         field: SourceField,
         point: _Point,
-        image: Tensor,
-        scale: Tensor,
-        best: Tensor,
-        deviations: Tensor,
-    ) -> tuple[_Point, float]:
-        """Go towards the minimum as far as it gets better, and tell by how much in chi-squared."""
-        num_lens = len(point.parameters)
-        limits = self.fitter.coordinates
-        towards = (best[:num_lens].float() - point.parameters).clamp(-_FARTHEST, _FARTHEST)
-        change = best[num_lens:].float() - point.amplitudes
+        near: _Linear,
+        observed: tuple[Tensor, Tensor],
+        damping: float,
+    ) -> tuple[_Point | None, float]:
+        """Take one step, shorter until it leads down; None if it never does."""
+        image, scale = observed
+        limits, num = self.fitter.coordinates, near.num_lens
+        here = torch.cat([point.parameters, point.amplitudes]).double()
 
-        def objective(there: _Point) -> float:
-            misfit = (((image - there.image) * scale).double() ** 2).sum()
-            prior = (there.parameters.double() ** 2).sum()
-            bumps = ((there.amplitudes / deviations[num_lens:]) ** 2).sum()
-            return float(misfit + prior + bumps)
+        def objective(one: _Point) -> float:
+            misfit = (((image - one.image) * scale).double() ** 2).sum()
+            standard = torch.cat([one.parameters, one.amplitudes]).double() / near.deviations
+            return float(misfit + (standard**2).sum())
 
         before = objective(point)
-        for halving in range(_HALVINGS + 1):
-            share = 0.5**halving
-            parameters = (point.parameters + share * towards).clamp(limits.low, limits.high)
-            there = self._render(field, parameters, point.amplitudes + share * change)
-            after = objective(there)
-            if after < before:
-                return there, before - after
-        return point, 0.0
+        for _ in range(_TRIES):
+            step, _ = self._step(near, here, damping)
+            if float(step[:num].abs().max()) < _FARTHEST:
+                lens = (here + step)[:num].float().clamp(limits.low, limits.high)
+                there = self._render(field, lens, (here + step)[num:].float())
+                if objective(there) < before:
+                    return there, damping / 10
+            damping = max(1e-2, 8 * damping)
+        return None, damping
+
+    def _step(self, near: _Linear, here: Tensor, damping: float) -> tuple[Tensor, float]:
+        """Step of `_Linear` that leaves alone what would leave its range."""
+        low, high = self.fitter.coordinates.low, self.fitter.coordinates.high
+        lens, held = here[: near.num_lens], set(self._held)
+        while True:
+            step, gain = near.step(here, damping, sorted(held))
+            towards = step[: near.num_lens]
+            out = ((lens >= high - _EDGE) & (towards > 0)) | ((lens <= low + _EDGE) & (towards < 0))
+            more = {int(place) for place in out.nonzero()[:, 0]} - held
+            if not more:
+                return step, gain
+            held |= more
 
     def _render(self, field: SourceField, parameters: Tensor, amplitudes: Tensor) -> _Point:
         values = self.fitter.coordinates.decode(parameters[None])
         beta, source = self._rays(values)
-        image = self.fitter.scene.collect(source * (1 + field.sum(beta, amplitudes)), values)[0]
-        return _Point(parameters, amplitudes, values, beta, source, image)
+        bumps = field.sum(beta, amplitudes)
+        image = self.fitter.scene.collect(source * (1 + bumps), values)[0]
+        return _Point(parameters, amplitudes, values, beta, source, bumps, image)
 
     def _rays(self, values: dict[str, Tensor]) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Where rays meet the plane of the source, and the galaxy's light there, (B, N, N)."""
@@ -246,32 +297,51 @@ class FreeSource:
         channels = self.fitter.scene.channels
         return torch.cat([values[f"{one.prefix}.source"] for one in channels])[:, None, None]
 
-    def _slopes(self, field: SourceField, point: _Point, image: Tensor, scale: Tensor) -> _Slopes:
+    def _linearize(
+        self, field: SourceField, point: _Point, image: Tensor, scale: Tensor
+    ) -> _Linear:
         scene, num = self.fitter.scene, len(point.parameters)
         moved = self.fitter.coordinates.decode(point.parameters + _DIFFERENCE * torch.eye(num))
         beta, source = self._rays(moved)
-        images = scene.collect(source * (1 + field.sum(beta, point.amplitudes)), moved)
-        lens = (images - point.image) / _DIFFERENCE
-        # the blur is linear: bumps take the part of bands
-        blurred = scene.blur((point.source * field.bumps(point.beta))[None], point.values)[0]
-        bumps = blurred[:, None] * self._shares(point.values)
-        slopes = (torch.cat([lens, bumps]) * scale).flatten(1).double()
+        bumps = point.field
+        for slope, there, here in zip(
+            field.slopes(point.beta, point.amplitudes), beta, point.beta, strict=True
+        ):
+            bumps = bumps + slope * (there - here)  # a step is small
+        lens = (scene.collect(source * (1 + bumps), moved) - point.image) / _DIFFERENCE
+        slopes = (torch.cat([lens, self._bump_images(field, point)]) * scale).flatten(1).double()
         residuals = ((image - point.image) * scale).flatten().double()
         here = torch.cat([point.parameters, point.amplitudes]).double()
-        return _Slopes(slopes, residuals + here @ slopes)
+        return _Linear(slopes, residuals + here @ slopes, num)
+
+    def _bump_images(self, field: SourceField, point: _Point) -> Tensor:
+        """Images of bumps of unit amplitude, (M, C, H, W)."""
+        samples = field.bumps(point.beta).mul_(point.source)
+        # the blur is linear: bumps take the part of bands
+        blurred = self.fitter.scene.blur(samples[None], point.values)[0]
+        return blurred[:, None] * self._shares(point.values)
 
     def _source_slopes(self, field: SourceField, point: _Point) -> Tensor:
         """Of the light in the source's position: that is, of rays that move the other way."""
         scene = self.fitter.scene
         step = _MOVE * scene.grid.sample_scale
         slopes = []
+        of_field = field.slopes(point.beta, point.amplitudes)
         for axis in (0, 1):
             sides = []
             for move in (step, -step):
-                beta = [part.clone() for part in point.beta]
-                beta[axis] = beta[axis] - move
-                x, y = beta
+                x, y = (rays - move * (axis == index) for index, rays in enumerate(point.beta))
                 source = light(x, y, point.values, "source", scene.source, None)
-                sides.append(source * (1 + field.sum((x, y), point.amplitudes)))
+                sides.append(source * (1 + point.field - move * of_field[axis]))
             slopes.append((sides[0] - sides[1]) / (2 * step))
         return torch.stack(slopes)
+
+
+def _choose_rms(near: _Linear) -> float:
+    """The rms of bumps with the highest evidence."""
+
+    def log_evidence(rms: float) -> float:
+        near.set_rms(rms)
+        return near.log_evidence()
+
+    return max(RUGGEDNESS, key=log_evidence)

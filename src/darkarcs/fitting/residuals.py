@@ -263,9 +263,7 @@ def _check(lenses: LensImages, fit: SmoothFit) -> None:
 
 
 def _fitted(
-    fitter: SmoothFitter,
-    images: NDArray[np.float32],
-    fit: SmoothFit,
+    fitter: SmoothFitter, images: NDArray[np.float32], fit: SmoothFit
 ) -> dict[str, NDArray[Any]]:
     data = torch.tensor(images)
     fits = fitter.fit(data)
@@ -280,15 +278,18 @@ def _fitted(
         places = places.clamp(-LARGEST, LARGEST)
         channels.append(interpolate(places, data.shape[-2:], mode="bilinear"))
         columns["fit.log_evidence"] = maps.log_evidence.numpy()
-    columns["fit.chi_square"] = fits.chi_square
-    if fit.source == "free":
+    columns |= {"fit.chi_square": fits.chi_square, "fit.converged": fits.converged}
+    values = fits.values
+    if fit.source == "free":  # where lens and source arrived together
         columns["fit.chi_square"] = (maps.residuals**2).flatten(1).sum(1).numpy()
+        columns["fit.converged"] = maps.converged.numpy()
         columns["fit.source_ruggedness"] = maps.ruggedness.numpy()
+        lenses = fitter.coordinates.decode(maps.parameters)
+        values = {name: lenses[name].numpy() for name in values}
     return {
         "images": torch.cat(channels, dim=1).numpy(),
-        "fit.converged": fits.converged,
         **columns,
-        **{f"fit.{name}": values for name, values in fits.values.items()},
+        **{f"fit.{name}": column for name, column in values.items()},
     }
 
 
@@ -298,7 +299,10 @@ def _searched(search: SubhaloSearch, data: torch.Tensor, fits: SmoothFits) -> Su
     doubtful = torch.nonzero(maps.log_evidence > _DOUBT)[:, 0]
     if len(doubtful):
         fits.put(doubtful, search.fitter.refit(data[doubtful], fits.select(doubtful)))
-        maps.put(doubtful, search.search(data[doubtful], fits.select(doubtful)))
+        again = search.search(data[doubtful], fits.select(doubtful))
+        # with Sersic sources none is worse
+        better = torch.nonzero(again.smooth_evidence >= maps.smooth_evidence[doubtful])[:, 0]
+        maps.put(doubtful[better], again.select(better))
     return maps
 
 

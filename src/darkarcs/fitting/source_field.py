@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+Rays = tuple[Tensor, Tensor]
+
 #: The field reaches so many half-light radii of the fitted source: what it leaves out there looks
-#: like subhalos (with 2.5, log evidences of up to 180 for smooth lenses; with 5, of up to 5).
+#: like subhalos (of 50 smooth lenses of real galaxies seven had a log evidence above 10 with 2.5).
 _REACH = 5.0
 #: Bumps end this many widths from their middles: at a thousandth of a per cent.
 _WINGS = 5.0
@@ -71,7 +73,7 @@ class SourceField:
         inside = torch.hypot(axis[None, :], axis[:, None]) <= reach + width / 2
         return cls(axis + centre[0], axis + centre[1], width, inside)
 
-    def bumps(self, beta: tuple[Tensor, Tensor]) -> Tensor:
+    def bumps(self, beta: Rays) -> Tensor:
         """Give each bump by itself.
 
         Parameters
@@ -85,45 +87,73 @@ class SourceField:
             1 in the middle of a bump.
         """
         near = self._near(beta)
-        along_x, along_y = (part[0] for part in self._profiles(beta, near))
+        along_x, along_y = (bump for bump, _ in self._profiles(beta, near))
         rows, columns = self.inside.nonzero(as_tuple=True)
         found = torch.zeros(len(rows), *near.shape)
         found[:, near] = along_y[rows] * along_x[columns]
         return found
 
-    def sum(self, beta: tuple[Tensor, Tensor], amplitudes: Tensor) -> Tensor:
+    def sum(self, beta: Rays, amplitudes: Tensor) -> Tensor:
         """Add bumps up.
 
         Parameters
         ----------
-        beta : (beta_x, beta_y), each of shape (B, N, N), arcsec
-            Where rays meet the source's plane, of lenses that are nearly alike.
+        beta : (beta_x, beta_y), each of shape (1, N, N), arcsec
+            Where rays of one lens meet the source's plane.
         amplitudes : Tensor, shape (M,)
             Of the bumps.
 
         Returns
         -------
-        Tensor, shape (B, N, N)
+        Tensor, shape (1, N, N)
             Their field.
         """
         near = self._near(beta)
-        along_x, along_y = self._profiles(beta, near)
+        along_x, along_y = (bump for bump, _ in self._profiles(beta, near))
+        return self._spread(((self._grid(amplitudes) @ along_x) * along_y).sum(0), near)
+
+    def slopes(self, beta: Rays, amplitudes: Tensor) -> tuple[Tensor, Tensor]:
+        """Differentiate the field in the rays' places.
+
+        Parameters
+        ----------
+        beta : (beta_x, beta_y), each of shape (1, N, N), arcsec
+            As for `sum`.
+        amplitudes : Tensor, shape (M,)
+            Of the bumps.
+
+        Returns
+        -------
+        along_x, along_y : Tensor, shape (1, N, N), 1 / arcsec
+            Derivatives.
+        """
+        near, grid = self._near(beta), self._grid(amplitudes)
+        (bump_x, slope_x), (bump_y, slope_y) = self._profiles(beta, near)
+        along_x = ((grid @ slope_x) * bump_y).sum(0)
+        along_y = ((grid @ bump_x) * slope_y).sum(0)
+        return self._spread(along_x, near), self._spread(along_y, near)
+
+    def _grid(self, amplitudes: Tensor) -> Tensor:
         grid = torch.zeros(self.inside.shape)
         grid[self.inside] = amplitudes
-        found = torch.zeros(beta[0].shape)
-        found[:, near] = ((grid @ along_x) * along_y).sum(1)
+        return grid
+
+    def _spread(self, values: Tensor, near: Tensor) -> Tensor:
+        found = torch.zeros(1, *near.shape)
+        found[0, near] = values
         return found
 
-    def _near(self, beta: tuple[Tensor, Tensor]) -> Tensor:
-        """Rays that meet the field, or its bumps' wings, in any of the lenses; (N, N)."""
-        ends = 0.5 * (self.x[0] + self.x[-1]), 0.5 * (self.y[0] + self.y[-1])
-        distance = torch.hypot(beta[0] - ends[0], beta[1] - ends[1])
-        reach = 0.5 * (self.x[-1] - self.x[0]) + _WINGS * self.width
-        return (distance < reach).any(0)
+    def _near(self, beta: Rays) -> Tensor:
+        """Rays that meet the field, or its bumps' wings; (N, N)."""
+        middle = 0.5 * (self.x[0] + self.x[-1]), 0.5 * (self.y[0] + self.y[-1])
+        distance = torch.hypot(beta[0][0] - middle[0], beta[1][0] - middle[1])
+        return distance < 0.5 * (self.x[-1] - self.x[0]) + _WINGS * self.width
 
-    def _profiles(self, beta: tuple[Tensor, Tensor], near: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors of the bumps, which are products of one in x and one in y; (B, S, R)."""
-        narrow = -0.5 / self.width**2
-        along_x = torch.exp(narrow * (beta[0][:, None, near] - self.x[:, None]) ** 2)
-        along_y = torch.exp(narrow * (beta[1][:, None, near] - self.y[:, None]) ** 2)
-        return along_x, along_y
+    def _profiles(self, beta: Rays, near: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Factors of bumps and of their slopes, in x, then in y: a bump is a product; (S, R)."""
+        found = []
+        for rays, axis in zip(beta, (self.x, self.y), strict=True):
+            distance = (rays[0, near] - axis[:, None]) / self.width
+            bump = torch.exp(-0.5 * distance**2)
+            found.append((bump, bump * distance / -self.width))
+        return found

@@ -86,7 +86,14 @@ class SubhaloMaps:
     signal : Tensor, shape (B, C, H, W)
         The fitted light, in standard deviations of the noise.
     ruggedness : Tensor, shape (B,)
-        RMS of a free source around a Sersic profile; 0 where it is one.
+        RMS of a free source around a Sersic profile; 0 if sources are not free.
+    parameters : Tensor, shape (B, K)
+        Standardized coordinates of the lenses.
+    converged : Tensor of bool, shape (B,)
+        Whether the fits have.
+    smooth_evidence : Tensor of float64, shape (B,)
+        Of free sources the log evidence of the lenses without subhalos, up to a constant of each
+        image; 0 if sources are not free.
     """
 
     residuals: Tensor
@@ -95,6 +102,9 @@ class SubhaloMaps:
     evidence: Tensor
     signal: Tensor
     ruggedness: Tensor
+    parameters: Tensor
+    converged: Tensor
+    smooth_evidence: Tensor
 
     @property
     def log_evidence(self) -> Tensor:
@@ -102,6 +112,21 @@ class SubhaloMaps:
         each = self.evidence.double().flatten(2).sum(2)
         log_mean = torch.logsumexp(each, dim=1) - torch.log(torch.tensor(each.shape[1]))
         return log_mean.float()
+
+    def select(self, chosen: Tensor) -> SubhaloMaps:
+        """Take the maps of some of the images.
+
+        Parameters
+        ----------
+        chosen : Tensor of int64, shape (N,)
+            Which.
+
+        Returns
+        -------
+        SubhaloMaps
+            In this order.
+        """
+        return SubhaloMaps(*(getattr(self, one.name)[chosen] for one in fields(self)))
 
     def put(self, chosen: Tensor, others: SubhaloMaps) -> None:
         """Replace the maps of some of the images.
@@ -199,7 +224,8 @@ class SubhaloSearch:
             )
         maps = 2 + len(STRENGTHS)
         residuals, signal = torch.empty(images.shape), torch.empty(images.shape)
-        ruggedness = torch.zeros(len(images))
+        ruggedness, smooth = torch.zeros(len(images)), torch.zeros(len(images)).double()
+        parameters, converged = fits.parameters.clone(), torch.from_numpy(fits.converged.copy())
         found = torch.empty(len(images), maps, self.side**2)
 
         def search_part(first: int, last: int) -> None:
@@ -217,7 +243,8 @@ class SubhaloSearch:
             for i in range(first, last):
                 one = self.free.fit(images[i], fits.parameters[i])
                 residuals[i] = one.residuals.reshape(images[i].shape).float()
-                signal[i], ruggedness[i] = one.signal, one.ruggedness
+                signal[i], ruggedness[i], smooth[i] = one.signal, one.ruggedness, one.log_evidence
+                parameters[i], converged[i] = one.parameters, one.converged
                 templates = self._templates(one.slopes, one.weights, one.values)
                 found[i] = self._maps(templates, one)
 
@@ -225,7 +252,8 @@ class SubhaloSearch:
             run_in_parts(search_part if self.free is None else free_part, len(images))
         found = found.reshape(-1, maps, self.side, self.side)
         places = found[:, :1], found[:, 1:2], found[:, 2:]
-        return SubhaloMaps(residuals, *places, signal, ruggedness)
+        of_fits = (signal, ruggedness, parameters, converged, smooth)
+        return SubhaloMaps(residuals, *places, *of_fits)
 
     def _maps(self, templates: Tensor, near: _Linear | FreeFit) -> Tensor:
         """Significance, sensitivity and evidence of one image; shape (2 + S, J)."""
