@@ -249,6 +249,10 @@ def test_conditions_are_set_beside_their_reference() -> None:
     second = {**entry, "model": {"name": "two"}, "scores": {"other": scores["plain"]}}
     lines = conditions_table({"entries": [second, entry]}).splitlines()
     assert lines[4] == "| Other | cannot read |  | 0.900 ± 0.020 |  |"
+    alone = {**entry, "scores": {"plain": scores["plain"]}}  # a suite without references
+    lines = conditions_table({"entries": [alone]}).splitlines()
+    assert lines[0] == "| set | `one` |"
+    assert lines[2:] == ["| Plain | 0.900 ± 0.020 |"]
 
 
 def test_an_overview_has_models_by_suites() -> None:

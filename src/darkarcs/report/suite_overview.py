@@ -54,7 +54,8 @@ def conditions_table(content: Mapping[str, Any]) -> str:
     -------
     str
         Markdown: a row a set that somebody can read, and for each model its AUC with half of its
-        interval, and the paired difference to the set's reference with its interval.
+        interval, and, in suites that have references, the paired difference to the set's own with
+        its interval.
     """
     entries = sorted(content["entries"], key=lambda entry: str(entry["model"]["name"]))
     if not entries:
@@ -63,14 +64,18 @@ def conditions_table(content: Mapping[str, Any]) -> str:
     titles: dict[str, str] = {}
     for entry in entries:
         titles |= {name: one["title"] for name, one in entry["sets"].items() if name not in titles}
+    compared = any(
+        score["to_reference"] is not None for entry in entries for score in entry["scores"].values()
+    )
+    shown = 2 if compared else 1
     header = ["set"]
     for entry in entries:
-        header += [f"`{entry['model']['name']}`", "change"]
+        header += [f"`{entry['model']['name']}`", "change"][:shown]
     rows = []
     for name, title in titles.items():
         scores = [entry["scores"].get(name) for entry in entries]
         if any(score is not None and score["auc"] is not None for score in scores):
-            rows.append((title, *(cell for score in scores for cell in _change(score))))
+            rows.append((title, *(cell for score in scores for cell in _change(score)[:shown])))
     return markdown_table(header, rows)
 
 
