@@ -84,9 +84,19 @@ def page_with(tmp_path: Path, kind: str, content: dict[str, Any] | None) -> Path
         ("simulation-speed", SPEED, "| 64 x 64 | 25 point | 2 | 9,000 | 600 | 15.0 | 29.0 |"),
         (
             "sweep",
-            {"summary": [SUMMARY], "rows": SPENT},
+            {"configuration": {}, "summary": [SUMMARY], "rows": SPENT},
             "| 100 | random | 0.9123 +- 0.0100 (1 not converged) | +0.0123 [+0.0010, +0.0200] "
             "| 3 | 2.08M | 1,100 | 81 |",
+        ),
+        (
+            "sweep",
+            {
+                "configuration": {"learning_rates": [0.001, 0.002]},
+                "summary": [SUMMARY],
+                "rows": [{**row, "learning_rate": 0.002} for row in SPENT],
+            },
+            "| 100 | random | 0.9123 +- 0.0100 (1 not converged) | +0.0123 [+0.0010, +0.0200] "
+            "| 3 | 2.08M | 1,100 | 81 | 0.002 |",
         ),
         (
             "weaknesses",
