@@ -16,6 +16,7 @@ from darkarcs.benchmark.suite_results import SuiteResult
 from darkarcs.benchmark.suite_run import run_suite
 from darkarcs.data import LensImages
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.evaluation import write_predictions
 from darkarcs.evaluation.roc import auc
 from darkarcs.fitting import SmoothFit
 from darkarcs.inference import Predictor
@@ -157,6 +158,38 @@ def test_images_that_no_model_can_read_are_not_all_made(
     assert len(list((tmp_path / "out").rglob("*.h5"))) == len(suite.sets)
     assert {row.images_hash for row in result.sets} == {""}
     assert all(score.problem.startswith("cannot read") for score in result.scores)
+
+
+def test_two_runs_may_share_a_cache(
+    measured: tuple[Suite, list[Path], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another run keeps the same images while these are simulated, and the same predictions."""
+    suite, models, folder = measured
+
+    def race(request: Any) -> LensImages:
+        images = simulate(request)
+        (piece,) = (
+            found
+            for one in suite.sets.values()
+            for found in suite_sets.pieces(one.request, one.request.num or 0, tmp_path / "cache")
+            if found.request == request
+        )
+        suite_sets.save(images, piece.file)
+        return images
+
+    def late(predictions: Any, file: Path) -> Path:
+        write_predictions(predictions, file)
+        raise OutputExistsError(file)
+
+    monkeypatch.setattr(suite_sets, "simulate", race)
+    monkeypatch.setattr(suite_sets, "write_predictions", late)
+    run_suite(suite, models[:1], tmp_path / "out", cache=tmp_path / "cache")
+    result = SuiteResult.read(tmp_path / "out" / "small.json")
+    before = {(s.model, s.set): s.auc for s in result_of(folder).scores}
+    (name,) = {score.model for score in result.scores}
+    found = {(score.model, score.set): score.auc for score in result.scores}
+    assert found == {key: area for key, area in before.items() if key[0] == name}
+    assert None not in found.values()
 
 
 def test_damage_in_the_cache_is_mended(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from darkarcs.data import LensImages, load, save
 from darkarcs.data.resampling import border_median
 from darkarcs.data.stretching import brightness
-from darkarcs.errors import DarkarcsError, DataError
+from darkarcs.errors import DarkarcsError, DataError, OutputExistsError
 from darkarcs.evaluation import Predictions, read_predictions, write_predictions
 from darkarcs.inference import Predictor, SharedImages
 from darkarcs.model_folder import TestTimeAugmentation, short_identities
@@ -67,7 +68,8 @@ class Piece:
             except DataError:  # damaged: made again
                 self.file.unlink()
         images = simulate(self.request)
-        save(images, self.file)
+        with suppress(OutputExistsError):  # another run that shares the folder was first
+            save(images, self.file)
         return images
 
 
@@ -187,7 +189,8 @@ class Contender:
         except DarkarcsError as error:
             self.problem = f"cannot read: {error}"
             return
-        write_predictions(predicted, file)
+        with suppress(OutputExistsError):  # as for images
+            write_predictions(predicted, file)
         self.parts.append(predicted)
 
     def _predict(self, shared: SharedImages) -> Predictions:
