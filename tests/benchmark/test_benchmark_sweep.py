@@ -20,6 +20,7 @@ from darkarcs.explain import ErasingSettings
 from darkarcs.inference import Predictor
 from darkarcs.model_folder import read_description
 from darkarcs.report.measured_tables import sweep_table
+from darkarcs.training.convergence import loss_has_converged
 from rings import ring_lenses
 
 RECIPE: dict[str, Any] = {
@@ -135,6 +136,19 @@ def test_the_first_seed_may_tune_for_all(files: Path) -> None:
     assert [len(row.tried) for row in (first, second)] == [2, 1]
     tried = [len(list((files / "runs" / "none").glob(f"*-seed-{s}/rate-*"))) for s in (0, 1)]
     assert tried == [2, 1]
+
+
+def test_runs_without_labels_choose_their_rate_by_the_loss(files: Path) -> None:
+    pretext = ("objective.weights={classification: 0.0, reconstruction: 1.0}",)
+    values = {"arms": {"pretext": pretext}, "learning_rates": (1e-5, 3e-3, 1e-5 / 2)}
+    sweep = load_sweep(files / "sweep.yaml").model_copy(update=values)
+    (row,) = run_sweep(sweep, str(files / "rings.h5"), files / "runs")
+    assert {one.selected_by for one in row.tried} == {"validation_loss"}
+    losses = {one.learning_rate: one.validation_loss for one in row.tried}
+    assert row.learning_rate == min(losses, key=losses.__getitem__) == 3e-3
+    curve = [point["validation_loss"] for point in row.learning_curve]
+    assert losses[3e-3] == min(curve)
+    assert row.converged == loss_has_converged(curve)
 
 
 def test_an_arm_may_be_taught_by_the_one_before(files: Path) -> None:

@@ -13,10 +13,12 @@ from darkarcs import data
 from darkarcs.data import LensImages
 from darkarcs.errors import ConfigurationError, DataError, ModelError, OutputExistsError
 from darkarcs.evaluation.conformal import SetSettings
-from darkarcs.inference import Predictor, classify, evaluate, trust
+from darkarcs.explain import ExplainSettings
+from darkarcs.inference import Predictor, classify, evaluate, explain, trust
 from darkarcs.inference.examining import examine
 from darkarcs.model_folder import hash_model_folder
 from darkarcs.released import verify
+from darkarcs.report import write_explanations
 from darkarcs.training import Recipe, train
 from darkarcs.trust import REASONS, TRUST_FILE, read_trust
 from darkarcs.zoo.releasing import release
@@ -168,3 +170,25 @@ def test_a_release_carries_it(trained: tuple[Path, str], tmp_path: Path) -> None
     (released.path / TRUST_FILE).write_bytes(b"changed")
     with pytest.raises(ModelError, match="its SHA-256 differs"):
         verify(released)
+
+
+def test_explain_flags_what_classify_flags(
+    trained: tuple[Path, str], without: Path, tmp_path: Path
+) -> None:
+    model, uri = trained
+    data.save(strange(2), tmp_path / "noise.h5")
+    data.save(data.open(uri).select(np.arange(2)), tmp_path / "rings.h5")
+    paths = [str(tmp_path / "noise.h5"), str(tmp_path / "rings.h5")]
+    settings = ExplainSettings(window=8)
+    records = explain(model, paths, tmp_path / "out", settings=settings)
+    classified = classify(model, paths)
+    keys = ("p_in_distribution", "unfamiliar", "because", "class", "identity")
+    for mine, other in zip(records, classified, strict=True):
+        assert {key: mine.get(key) for key in keys} == {key: other.get(key) for key in keys}
+    assert [record["unfamiliar"] for record in records] == [True, True, False, False]
+    page = write_explanations(tmp_path / "out").read_text("utf-8")
+    assert page.count("Unlike the images of training") == 2
+    assert REASONS[records[0]["because"]] in page
+    silent = explain(without, paths[:1], tmp_path / "silent", settings=settings)
+    assert "unfamiliar" not in silent[0]
+    assert "Unlike" not in write_explanations(tmp_path / "silent").read_text("utf-8")

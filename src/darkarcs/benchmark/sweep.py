@@ -107,7 +107,7 @@ def run_sweep(
                 if row is None:
                     source = (data_uri, images.content_hash)
                     tried = _train_rates(rates, recipe, source, folder, device)
-                    models[arm] = max(tried, key=lambda one: one.order).model
+                    models[arm] = max(tried, key=lambda one: one.rate.order).model
                     row = _measure(sweep, arm, labels, seed, models[arm], images, results)
                     row = row.model_copy(update={"tried": tuple(one.rate for one in tried)})
                     logger.info("%s: AUC %.4f on %s", folder, row.auc, sweep.measured_on)
@@ -186,10 +186,6 @@ class _Trained:
     rate: TriedRate
     model: Path
 
-    @property
-    def order(self) -> tuple[float, float]:
-        return self.rate.validation_auc, -self.rate.validation_loss
-
 
 def _train_rates(
     rates: tuple[float, ...], recipe: Recipe, source: tuple[str, str], folder: Path, device: str
@@ -207,11 +203,23 @@ def _train_rates(
         else:
             begun = (run / "recipe.yaml").exists()
             train(wanted, data_uri, run, resume=begun, device=device)
-        curve: list[dict[str, Any]] = read_description(run / "model").provenance["learning_curve"]
-        area, loss = max((one["validation_auc"], -one["validation_loss"]) for one in curve)
-        tried = TriedRate(learning_rate=rate, validation_auc=area, validation_loss=-loss)
-        runs.append(_Trained(tried, run / "model"))
+        runs.append(
+            _Trained(_best_epoch(read_description(run / "model").provenance, rate), run / "model")
+        )
     return runs
+
+
+def _best_epoch(provenance: dict[str, Any], rate: float) -> TriedRate:
+    epochs = [
+        TriedRate(
+            learning_rate=rate,
+            validation_auc=one["validation_auc"],
+            validation_loss=one["validation_loss"],
+            selected_by=provenance.get("selected_by", "validation_auc"),
+        )
+        for one in provenance["learning_curve"]
+    ]
+    return max(epochs, key=lambda one: one.order)
 
 
 def _require_same(run: Path, wanted: Recipe, data_hash: str) -> None:

@@ -27,15 +27,27 @@ class TriedRate(BaseModel):
     ----------
     learning_rate : float
         Peak.
-    validation_auc, validation_loss : float
+    validation_auc : float, optional
+        Of the best epoch; None where images have no class.
+    validation_loss : float
         Of the best epoch.
+    selected_by : {"validation_auc", "validation_loss"}
+        Which of them chooses: the loss, where no label is learned from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     learning_rate: float
-    validation_auc: float
+    validation_auc: float | None
     validation_loss: float
+    selected_by: str = "validation_auc"
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """The larger, the better."""
+        if self.selected_by == "validation_loss" or self.validation_auc is None:
+            return -self.validation_loss, 0.0
+        return self.validation_auc, -self.validation_loss
 
 
 class SweepRow(BaseModel):

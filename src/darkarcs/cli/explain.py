@@ -57,10 +57,13 @@ def explain(
     page = write_explanations(out)
     if records and records[0]["erasing"] is None:
         typer.echo("no attention in this model: evidence and gradient alone are drawn", err=True)
+    if any(record.get("unfamiliar") for record in records):
+        typer.echo("a map of an image unlike those of training explains little", err=True)
     if as_json:
         typer.echo(json.dumps(records, indent=2))
         return
     for record in records:
         shown = "  ".join(f"{k} {v:.4f}" for k, v in record["probabilities"].items())
-        typer.echo(f"{record['path']}: {record['class']}  ({shown})")
+        odd = "  UNFAMILIAR" if record.get("unfamiliar") else ""
+        typer.echo(f"{record['path']}: {record['class']}  ({shown}){odd}")
     typer.echo(f"page: {page}")

@@ -9,6 +9,9 @@ from pathlib import Path
 from darkarcs.errors import DataError
 from darkarcs.evaluation.results import Result, read_results
 
+#: A table: the names of its columns, and its rows.
+Cells = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
 _MARKER = re.compile(
     r"(?P<open><!-- table:(?P<name>[A-Za-z0-9._-]+) -->)(?P<body>.*?)(?P<close><!-- /table -->)",
     re.DOTALL,

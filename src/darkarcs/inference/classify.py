@@ -140,13 +140,9 @@ def _records(
             record["prediction_set"] = [
                 name for name, is_in in zip(names, row, strict=True) if is_in
             ]
-    assessment = examination.assessment
-    if assessment is not None:
-        for index, (record, reason) in enumerate(zip(records, assessment.strangest(), strict=True)):
-            record["p_in_distribution"] = float(assessment.p_values[index])
-            record["unfamiliar"] = bool(assessment.flagged[index])
-            if record["unfamiliar"]:
-                record["because"] = reason
+    if examination.assessment is not None:
+        for record, judged in zip(records, examination.assessment.records(), strict=True):
+            record.update(judged)
     return records
 
 

@@ -22,6 +22,7 @@ from darkarcs.explain import ExplainSettings, explain_images
 from darkarcs.explain.explanation import to_npz
 from darkarcs.inference.classifier import open_classifier
 from darkarcs.inference.classify import classified_path, report_bad
+from darkarcs.inference.examining import examine
 from darkarcs.inference.predictor import Predictor
 
 #: The list of what was explained, beside one ``.npz`` an image.
@@ -66,7 +67,8 @@ def explain(
     -------
     list of dict
         For each image ``path``, ``identity``, ``class`` and ``probabilities`` as `classify`
-        gives them, ``one_view_probabilities`` (what is explained: the image as it lies, whatever
+        gives them, with ``p_in_distribution``, ``unfamiliar`` and ``because`` where the model ships
+        what tells, ``one_view_probabilities`` (what is explained: the image as it lies, whatever
         the model's test-time augmentation), ``explained_class``, ``maps`` (name of the file)
         and ``erasing`` (class probabilities in each round).
 
@@ -80,7 +82,7 @@ def explain(
     out = require_new(Path(out))
     predictor = open_classifier(model, device)
     target = _class_index(predictor, settings.class_name)
-    images, names, bad = _open_all(predictor, paths, skip_bad)
+    opened, names, bad = _open_all(predictor, paths, skip_bad)
     report_bad(bad, len(paths), skip_bad and bool(names))
     out.mkdir(parents=True, exist_ok=True)
     records = []
@@ -92,7 +94,7 @@ def explain(
         transient=True,
     )
     for number in numbers:
-        record = _explain_one(predictor, images[number], settings, target)
+        record = _explain_one(predictor, opened[number], settings, target)
         stem = f"{number:03d}-{_slug(names[number])}"
         write_new(out / f"{stem}.npz", record.pop("npz"))
         records.append({"path": names[number], **record, "maps": f"{stem}.npz"})
@@ -126,27 +128,33 @@ def _class_index(predictor: Predictor, name: str | None) -> int | None:
 
 def _open_all(
     predictor: Predictor, paths: Sequence[str], skip_bad: bool
-) -> tuple[list[LensImages], list[str], list[str]]:
+) -> tuple[list[tuple[str, LensImages]], list[str], list[str]]:
     """Open every image before anything is written; gather what is wrong."""
-    opened: list[LensImages] = []
+    opened: list[tuple[str, LensImages]] = []
     names: list[str] = []
     bad: list[str] = []
     for path in paths:
         try:
             images = data.open(path, skip_bad=skip_bad, labelled=False)
-            predictor.preprocess(images)
+            taken = predictor.as_taken(images)  # smooth lenses are fitted once
+            predictor.preprocess(taken)
         except DataError as error:
             message = str(error)
             bad.append(message if message.startswith(path) else f"{path}: {message}")
             continue
-        opened += [images.select([index]) for index in range(len(images))]
+        identities = images.metadata["identity"]
+        opened += [(str(identities[index]), taken.select([index])) for index in range(len(images))]
         names += [classified_path(path, images, index) for index in range(len(images))]
     return opened, names, bad
 
 
 def _explain_one(
-    predictor: Predictor, image: LensImages, settings: ExplainSettings, target: int | None
+    predictor: Predictor,
+    opened: tuple[str, LensImages],
+    settings: ExplainSettings,
+    target: int | None,
 ) -> dict[str, Any]:
+    identity, image = opened
     pixels = torch.from_numpy(predictor.preprocess(image)).to(predictor.device)
     temperature = predictor.folder.description.temperature
     [explanation] = explain_images(
@@ -158,13 +166,15 @@ def _explain_one(
         rows = predictor.probabilities(np.asarray(logits, dtype=np.float64))
         return [dict(zip(names, map(float, row), strict=True)) for row in rows]
 
-    [classified] = by_name(predictor.logits(image))
+    examination = examine(predictor, image)
+    [classified] = by_name(examination.logits)
     [one_view] = by_name(explanation.logits[None])
     erasing = explanation.erasing_logits
     return {
-        "identity": str(image.metadata["identity"][0]),
+        "identity": identity,
         "class": max(classified, key=lambda name: classified[name]),
         "probabilities": classified,
+        **(examination.assessment.records()[0] if examination.assessment is not None else {}),
         "one_view_probabilities": one_view,
         "explained_class": names[int(explanation.class_index)],
         "erasing": None if erasing is None else by_name(erasing),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+from darkarcs.evaluation.tables import Cells
 
 
-def inference_cells(content: dict[str, Any]) -> Table:
+def inference_cells(content: dict[str, Any]) -> Cells:
     """Write what ``darkarcs bench inference`` measured.
 
     Parameters
@@ -50,7 +50,7 @@ def inference_cells(content: dict[str, Any]) -> Table:
     return header, rows
 
 
-def arm_cells(content: dict[str, Any]) -> Table:
+def arm_cells(content: dict[str, Any]) -> Cells:
     """Write what ``darkarcs bench arms`` measured.
 
     Parameters
@@ -79,7 +79,7 @@ def arm_cells(content: dict[str, Any]) -> Table:
     return header, rows
 
 
-def limit_model_cells(content: dict[str, Any]) -> Table:
+def limit_model_cells(content: dict[str, Any]) -> Cells:
     """Write where models stand between the observer and the oracles, by pooled AUC.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-Cells = tuple[tuple[str, ...], list[tuple[str, ...]]]
+from darkarcs.evaluation.tables import Cells
 
 
 def detection_cells(content: dict[str, Any]) -> Cells:

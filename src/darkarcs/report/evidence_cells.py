@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-Cells = tuple[tuple[str, ...], list[tuple[str, ...]]]
+from darkarcs.evaluation.tables import Cells
 
 
 def evidence_cells(content: Mapping[str, Any]) -> Cells:

@@ -13,6 +13,7 @@ from darkarcs.errors import DataError, OutputExistsError
 from darkarcs.evaluation.files import write_new
 from darkarcs.explain.explanation import Explanation, read_explanation
 from darkarcs.report.explanation_pictures import draw_attention, draw_erasing, draw_maps
+from darkarcs.trust import REASONS
 
 EXPLANATIONS_FILE = "explanations.json"
 PAGE_FILE = "explanations.html"
@@ -101,6 +102,7 @@ def _section(record: dict[str, Any], pictures: dict[str, bytes]) -> dict[str, An
         "path": record["path"],
         "called": record["class"],
         "explained": record["explained_class"],
+        "strange": _strange(record),
         "rows": [
             {
                 "class": name,
@@ -113,6 +115,13 @@ def _section(record: dict[str, Any], pictures: dict[str, bytes]) -> dict[str, An
         "num_rounds": len(record["erasing"] or []),
         "pictures": {kind: _address(pictures.get(kind)) for kind in KINDS},
     }
+
+
+def _strange(record: dict[str, Any]) -> str | None:
+    """Say why an image is unlike those of training; None where it is not, or nobody checked."""
+    if not record.get("unfamiliar"):
+        return None
+    return f"{REASONS[record['because']]}, p in distribution {record['p_in_distribution']:.4f}"
 
 
 def _address(picture: bytes | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from darkarcs.evaluation.measurement_cells import Cells
+from darkarcs.evaluation.tables import Cells
 
 
 def prediction_set_cells(content: Mapping[str, Any]) -> Cells:

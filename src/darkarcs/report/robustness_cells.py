@@ -9,8 +9,7 @@ import numpy as np
 
 from darkarcs.errors import DataError
 from darkarcs.evaluation.intervals import mean_interval
-
-Cells = tuple[tuple[str, ...], list[tuple[str, ...]]]
+from darkarcs.evaluation.tables import Cells
 
 
 def robustness_cells(content: Mapping[str, Any]) -> Cells:

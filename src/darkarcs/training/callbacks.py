@@ -89,16 +89,14 @@ class Patience(EarlyStopping):
     Parameters
     ----------
     patience : int
-        Epochs without a better validation AUC.
-    self_supervised : bool, default False
-        Look at the validation loss instead.
+        Epochs without a better one.
+    selected_by : {"validation_auc", "validation_loss"}
+        What to look at.
     """
 
-    def __init__(self, patience: int, self_supervised: bool = False) -> None:
-        if self_supervised:
-            super().__init__("validation_loss", mode="min", patience=patience)
-        else:
-            super().__init__("validation_auc", mode="max", patience=patience)
+    def __init__(self, patience: int, selected_by: str = "validation_auc") -> None:
+        mode = "min" if selected_by == "validation_loss" else "max"
+        super().__init__(selected_by, mode=mode, patience=patience)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop at once if the run that is resumed had come to its end."""

@@ -40,3 +40,39 @@ def has_converged(
     cut = len(validation_auc) - max(1, round(tail * len(validation_auc)))
     before, after = max(validation_auc[:cut]), max(validation_auc[cut:])
     return bool(after - before <= max(tolerance * (1 - before), 5e-4))
+
+
+def loss_has_converged(
+    validation_loss: Sequence[float], *, tail: float = 0.25, tolerance: float = 0.1
+) -> bool:
+    """Tell whether the loss of a run without labels had levelled off before the run ended.
+
+    Where the loss could end is not known (nobody can predict noise), so its fall is compared with
+    itself: the last quarter of the epochs must not have added more than a tenth to it.
+
+    Parameters
+    ----------
+    validation_loss : sequence of float
+        One an epoch.
+    tail : float, default 0.25
+        Share of the epochs that must not have brought a gain.
+    tolerance : float, default 0.1
+        Share of the fall until then that counts as one.
+
+    Returns
+    -------
+    bool
+        False for runs of fewer than four epochs, which show no plateau.
+
+    Examples
+    --------
+    >>> loss_has_converged([1.0, 0.7, 0.6, 0.56, 0.55, 0.545, 0.54, 0.539])
+    True
+    >>> loss_has_converged([1.0, 0.9, 0.8, 0.7])
+    False
+    """
+    if len(validation_loss) < 4:
+        return False
+    cut = len(validation_loss) - max(1, round(tail * len(validation_loss)))
+    before, after = min(validation_loss[:cut]), min(validation_loss[cut:])
+    return bool(before - after <= tolerance * (validation_loss[0] - before))

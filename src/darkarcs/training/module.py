@@ -90,6 +90,12 @@ class TrainingModule(pl.LightningModule):
         self.teaching = teaching
         self.token_forwards += teaching.token_forwards_before
 
+    @property
+    def selected_by(self) -> str:
+        """What chooses the best epoch: ``validation_loss``, or ``validation_auc``."""
+        by_loss = self.objective.is_self_supervised or self.objective.selects_by_loss
+        return "validation_loss" if by_loss else "validation_auc"
+
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> TrainingBatch:
@@ -133,7 +139,7 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:
         """Keep the logits, which become an AUC; or the loss where no label is used."""
-        if self.objective.is_self_supervised or self.objective.selects_by_loss:
+        if self.selected_by == "validation_loss":
             # the same draws at each validation, so that losses compare
             generator = torch_generator(self.seed, "validation", batch_idx)
             measured = self.objective(self.model, batch, self.num_steps, generator)

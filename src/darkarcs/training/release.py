@@ -30,7 +30,7 @@ from darkarcs.model_folder import (
 )
 from darkarcs.models import ImageClassifier
 from darkarcs.training.callbacks import Selection
-from darkarcs.training.convergence import has_converged
+from darkarcs.training.convergence import has_converged, loss_has_converged
 from darkarcs.training.measuring import release_measurement
 from darkarcs.training.module import TrainingModule
 from darkarcs.training.preparation import TrainingData
@@ -256,9 +256,6 @@ def _provenance(
     module: TrainingModule,
     device: str,
 ) -> dict[str, Any]:
-    # an objective that measures has levelled off when its skill has
-    shown = "validation_auc" if selection.best_skill is None else "validation_skill"
-    curve = [row[shown] for row in selection.history]
     by_skill = {} if selection.best_skill is None else {"best_skill": selection.best_skill}
     report = getattr(model, "load_report", None)
     return {
@@ -276,6 +273,16 @@ def _provenance(
         "best_epoch": selection.best_epoch,
         "best_validation_auc": selection.best_auc if math.isfinite(selection.best_auc) else None,
         **by_skill,
-        "converged": has_converged([value for value in curve if value is not None]),
+        "selected_by": module.selected_by,
+        "converged": _has_levelled_off(selection, module.selected_by),
         "learning_curve": selection.history,
     }
+
+
+def _has_levelled_off(selection: Selection, selected_by: str) -> bool:
+    if selected_by == "validation_loss" and selection.best_skill is None:
+        return loss_has_converged([row["validation_loss"] or 0.0 for row in selection.history])
+    # an objective that measures has levelled off when its skill has
+    shown = "validation_auc" if selection.best_skill is None else "validation_skill"
+    curve = [row[shown] for row in selection.history]
+    return has_converged([value for value in curve if value is not None])

@@ -228,9 +228,7 @@ def _trainer(
     if horizon > 1:
         callbacks.append(weight_averaging(1 - 1 / horizon))
     if settings.early_stopping is not None:
-        objective = module.objective
-        by_loss = objective.is_self_supervised or objective.selects_by_loss
-        callbacks.append(Patience(settings.early_stopping, by_loss))
+        callbacks.append(Patience(settings.early_stopping, module.selected_by))
     if progress:
         callbacks.append(RichProgressBar(refresh_rate=5))
     callbacks.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,26 @@ class Assessment:
         """
         names = list(self.surprises)
         return [names[i] for i in np.stack(list(self.surprises.values())).argmax(axis=0)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Say of each image what a list of predictions says of it.
+
+        Returns
+        -------
+        list of dict
+            ``p_in_distribution`` (its p-value), ``unfamiliar`` and, where that is true,
+            ``because``, a key of `REASONS`.
+        """
+        return [
+            {
+                "p_in_distribution": float(p_value),
+                "unfamiliar": bool(flagged),
+                **({"because": reason} if flagged else {}),
+            }
+            for p_value, flagged, reason in zip(
+                self.p_values, self.flagged, self.strangest(), strict=True
+            )
+        ]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from darkarcs.errors import DataError
-from darkarcs.evaluation.measurement_cells import Cells, map_cells, number_cells
+from darkarcs.evaluation.measurement_cells import map_cells, number_cells
 from darkarcs.evaluation.results import Result, read_result
-from darkarcs.evaluation.tables import format_with_interval
+from darkarcs.evaluation.tables import Cells, format_with_interval
 
 
 @dataclass(frozen=True)
