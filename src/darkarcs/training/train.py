@@ -20,6 +20,7 @@ from darkarcs.models import ImageClassifier, merge_lora
 from darkarcs.training.batches import OrderedBatches, TrainingBatches
 from darkarcs.training.building import build_model, build_objective, make_batches
 from darkarcs.training.callbacks import Patience, Selection, weight_averaging
+from darkarcs.training.giveaways import warn_of_giveaways
 from darkarcs.training.loggers import make_loggers, quiet_lightning
 from darkarcs.training.module import TrainingModule
 from darkarcs.training.preparation import (
@@ -135,7 +136,8 @@ def train(
     images, further, prepared = _open(recipe, data_uri, unlabelled_uri, skip_bad)
     plan = plan_teaching(recipe, prepared, images.class_names)
     module, training, validation = _build(recipe, prepared, plan, images.class_names, chosen)
-    # before the training, for it may warn
+    # before the training, for these may warn
+    warn_of_giveaways(images, data_uri)
     told = () if plan is None else describe_teachers(plan.teachers, images, prepared.splits)
     store = None
     if plan is not None and not plan.in_loop:
