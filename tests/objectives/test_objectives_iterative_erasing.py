@@ -414,3 +414,37 @@ def test_defaults_of_shared_keys_are_those_of_classification() -> None:
     erasing = IterativeErasing().model_dump()
     assert all(erasing[key] == value for key, value in plain.items() if key != "kind")
     assert isinstance(make(make_model()), IterativeErasingObjective)
+
+
+@pytest.mark.parametrize("weights", [(0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (0, 1, 1)])
+@pytest.mark.parametrize("step", [0, 10, 50])
+def test_any_round_may_carry_the_labels_at_any_step(weights: tuple[int, ...], step: int) -> None:
+    model = make_model("compact_vit_100k")
+    objective = make(model, num_rounds=2, anneal_in=0.2, strategy="random", round_weights=weights)
+    output = run(model, objective, step=step)
+    output.loss.backward()
+    assert output.loss > 0
+    assert gradients(model)
+
+
+def test_gradient_weighted_attention_of_a_frozen_backbone() -> None:
+    model = make_model("compact_vit_100k")
+    model.requires_grad_(False)
+    model.head.requires_grad_(True)
+    values = {"num_rounds": 2, "strategy": "most_attended", "attention": "gradient_weighted"}
+    output = run(model, make(model, **values))
+    output.loss.backward()
+    assert set(gradients(model)) == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize("strategy", ["random", "most_attended"])
+def test_batch_statistics_without_labels_are_those_of_whole_images(strategy: str) -> None:
+    values = {"weights": ONLY_RECONSTRUCTION, "strategy": strategy, "fill": "mask_token"}
+    model, twin = make_model("compact_vit_100k"), make_model("compact_vit_100k")
+    run(model, make(model, **values))
+    twin(make_batch().images)
+    expected = dict(twin.named_buffers())
+    found = {n: b for n, b in model.named_buffers() if "running" in n or "tracked" in n}
+    assert found
+    for name, buffer in found.items():
+        assert torch.equal(buffer, expected[name]), name

@@ -10,8 +10,6 @@ References
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +23,10 @@ from darkarcs.objectives.contract import (
     ObjectiveOutput,
     objectives,
 )
+from darkarcs.objectives.erasing.batch_statistics import (
+    batch_statistics_kept,
+    update_batch_statistics,
+)
 from darkarcs.objectives.erasing.decoder import ReconstructionDecoder
 from darkarcs.objectives.erasing.layout import find_layout
 from darkarcs.objectives.erasing.losses import (
@@ -36,9 +38,9 @@ from darkarcs.objectives.erasing.losses import (
     visible_attention,
     weighted_mean,
 )
-from darkarcs.objectives.erasing.moving_average import MovingAverage, batch_statistics_kept
+from darkarcs.objectives.erasing.moving_average import MovingAverage
 from darkarcs.objectives.erasing.rounds import ErasingRounds, Round
-from darkarcs.objectives.erasing.schedule import erased_counts
+from darkarcs.objectives.erasing.schedule import erased_counts, merged_weights
 from darkarcs.objectives.erasing.settings import IterativeErasing
 from darkarcs.objectives.erasing.teaching import RoundTeaching
 from darkarcs.objectives.teaching import TeacherAnswers
@@ -125,15 +127,17 @@ class IterativeErasingObjective(Objective):
         rows = self._draw_rows(len(labels), generator).to(labels.device)
         compared = () if self.teaching is None else self.teaching.losses.student_captures
         runner = ErasingRounds(c, self.layout, model, self.average, generator, compared)
-        round_weights = self._round_weights(progress)
+        counts = self._counts(progress)
+        round_weights = merged_weights(self._round_weights(progress), counts)
         has_loss = c.weights.classification * round_weights[0] > 0 or self.teaching is not None
         whole, attention = runner.see_whole(batch.images, labels, rows, has_loss)
         images, chosen = batch.images[rows], labels[rows]
         rounds: list[Round] = []
         if c.num_rounds:
-            # whole images make the statistics, where they are seen
-            with nullcontext() if whole is None else batch_statistics_kept(model):
-                rounds = runner.run(images, chosen, attention, self._counts(progress))
+            if whole is None and self.training:
+                update_batch_statistics(model, batch.images)
+            with batch_statistics_kept(model):  # whole images make them
+                rounds = runner.run(images, chosen, attention, tuple(dict.fromkeys(counts)))
         reference = None if whole is None else whole.select(rows)
         evidence = [self._evidence(found, reference, chosen, attention) for found in rounds]
         losses: list[Tensor] = []
@@ -162,7 +166,9 @@ class IterativeErasingObjective(Objective):
             if c.guard == "anneal":
                 evidence = [torch.full_like(found.logits[:, 0], 1 - progress) for found in rounds]
             teacher = _answers_of(batch)
-            loss, learned = self.teaching(whole, rounds, teacher, rows, progress, evidence)
+            every = self.teaching.round_weights or (1.0,) * (c.num_rounds + 1)
+            shares = merged_weights(every, counts)
+            loss, learned = self.teaching(whole, rounds, teacher, rows, progress, evidence, shares)
             losses.append(loss)
             parts |= learned
             runner.token_forwards += teacher.token_forwards

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from darkarcs.objectives.erasing.schedule import erased_counts
+from darkarcs.objectives.erasing.schedule import erased_counts, merged_weights
 from darkarcs.objectives.erasing.selection import (
     draw_directions,
     draw_hints,
@@ -29,10 +29,17 @@ def test_counts_grow_and_keep_the_cap(share: float, cap: float, progress: float)
     counts = erased_counts(
         64, 4, erased_share=share, max_erased=cap, anneal_in=0.2, progress=progress
     )
-    assert 1 <= len(counts) <= 4
+    assert len(counts) == 4
     assert counts[0] >= 1
     assert counts[-1] <= cap * 64
-    assert list(counts) == sorted(set(counts))
+    assert list(counts) == sorted(counts)
+
+
+def test_one_pass_stands_for_rounds_that_erase_the_same() -> None:
+    counts = erased_counts(64, 3, erased_share=0.2, max_erased=0.5, anneal_in=0.2, progress=0.0)
+    assert merged_weights([2.0, 0.0, 0.0, 1.0], counts) == [2.0, 1.0]
+    assert merged_weights([1.0, 3.0, 5.0], (4, 9)) == [1.0, 3.0, 5.0]
+    assert merged_weights([1.0], ()) == [1.0]
 
 
 def test_area_anneals_in_linearly() -> None:

@@ -225,22 +225,21 @@ def weighted_mean(losses: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     Parameters
     ----------
     losses : sequence of Tensor, shape ()
-        Of rounds from 0 on; rounds that the schedule left out come last.
+        Of rounds from 0 on.
     weights : sequence of float
-        Of all rounds.
+        Of the same rounds.
 
     Returns
     -------
     Tensor, shape ()
-        Zero, with a graph, if the weights that belong to the losses are zero.
+        Zero, with the graph of the last loss, if all weights are zero.
 
     Examples
     --------
-    >>> weighted_mean([torch.tensor(1.0), torch.tensor(2.0)], [3.0, 1.0, 9.0])
+    >>> weighted_mean([torch.tensor(1.0), torch.tensor(2.0)], [3.0, 1.0])
     tensor(1.2500)
     """
-    used = weights[: len(losses)]
-    total = sum(used)
+    total = sum(weights)
     if total == 0:
-        return 0.0 * losses[0]
-    return torch.stack([w * loss for w, loss in zip(used, losses, strict=True)]).sum() / total
+        return 0.0 * losses[-1]
+    return torch.stack([w * loss for w, loss in zip(weights, losses, strict=True)]).sum() / total

@@ -1,22 +1,19 @@
-"""A slow copy of the model, and batch statistics that erased images leave alone.
+"""A slow copy of the model, whose attention may choose what is erased.
 
 References
 ----------
 .. [1] Tarvainen & Valpola 2017, NeurIPS, arXiv:1703.01780: mean teachers.
 .. [2] Kakogeorgiou et al. 2022, ECCV, arXiv:2203.12719: the teacher's attention masks the student.
-.. [3] Xie et al. 2020, CVPR, arXiv:1911.09665: separate batch statistics for altered images.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class MovingAverage(nn.Module):
@@ -97,35 +94,3 @@ class MovingAverage(nn.Module):
             As the model's own.
         """
         return self.network(images, capture=capture, **options)
-
-
-@contextmanager
-def batch_statistics_kept(model: nn.Module) -> Iterator[None]:
-    """Let forward passes inside the block leave running batch statistics as they are.
-
-    A released model sees whole images. Erased ones have other statistics: while training they
-    are normalized by their own, as every batch is, but they do not enter the running mean that
-    the released model normalizes by.
-
-    Parameters
-    ----------
-    model : nn.Module
-        With or without batch normalization.
-
-    Yields
-    ------
-    None
-        The running statistics are updated again after the block.
-    """
-    tracking = [
-        module
-        for module in model.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats
-    ]
-    for module in tracking:
-        module.track_running_stats = False
-    try:
-        yield
-    finally:
-        for module in tracking:
-            module.track_running_stats = True

@@ -78,6 +78,11 @@ def _rows(tensor: Tensor | None, rows: Tensor | slice) -> Tensor | None:
     return None if tensor is None else tensor[rows]
 
 
+def _with_graph(images: Tensor) -> Tensor:
+    """Begin the graph at the pixels: the weights may be frozen, or have no gradient."""
+    return images if torch.is_inference_mode_enabled() else images.detach().requires_grad_()
+
+
 class ErasingRounds:
     """Runs the rounds of one step and counts the tokens that they cost.
 
@@ -148,7 +153,8 @@ class ErasingRounds:
         by_gradient = bool(self._own_capture) and self.configuration.attention.startswith("grad")
         if self.configuration.reads_whole_image:
             with torch.set_grad_enabled((with_gradient and torch.is_grad_enabled()) or by_gradient):
-                output = self._see(self.model, images, self.compared + self._own_capture)
+                seen = _with_graph(images) if by_gradient else images
+                output = self._see(self.model, seen, self.compared + self._own_capture)
                 whole = self._round(None, output)
                 if self._own_capture:
                     return whole, self._map(output, labels)[rows]
@@ -228,6 +234,8 @@ class ErasingRounds:
         capture = self._wanted(is_last)
         if is_last:  # nobody asks where it looks
             return self._round(erased, self._see(self.model, seen, capture, **options)), None
+        if self._own_capture and self.configuration.attention.startswith("grad"):
+            seen = _with_graph(seen)
         output = self._see(self.model, seen, capture + self._own_capture, **options)
         if self.average is not None:
             attention = self._average_map(seen, labels, erased, options)
@@ -281,9 +289,8 @@ class ErasingRounds:
         kind = self.configuration.attention
         by_gradient = kind == "gradient_weighted" and not torch.is_inference_mode_enabled()
         with torch.set_grad_enabled(by_gradient):
-            if by_gradient:  # its weights have no gradient, so the graph begins at the pixels
-                images = images.detach().requires_grad_()
-            output = self._see(self.average, images, CAPTURES[kind], **options)
+            seen = _with_graph(images) if by_gradient else images
+            output = self._see(self.average, seen, CAPTURES[kind], **options)
             found = self._map(output, labels)
         return found if erased is None else self._place(found, erased)
 

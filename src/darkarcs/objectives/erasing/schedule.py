@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def erased_counts(
     num_patches: int,
@@ -18,7 +20,7 @@ def erased_counts(
               \max(1, \lfloor c P \rfloor)\bigr), \qquad a = \min(1, t / t_a)
 
     with share `s` a round, cap `c`, progress `t` and `t_a` the share of the run over which the
-    area grows. A round that would erase nothing new is left out.
+    area grows. Rounds may erase equally much; see `merged_weights`.
 
     Parameters
     ----------
@@ -38,20 +40,42 @@ def erased_counts(
     Returns
     -------
     tuple of int
-        Strictly growing; at most `K` numbers, none if `K` is 0.
+        `K` numbers, none smaller than the one before.
 
     Examples
     --------
     >>> erased_counts(64, 3, erased_share=0.2, max_erased=0.5)
     (13, 26, 32)
     >>> erased_counts(64, 3, erased_share=0.2, max_erased=0.5, anneal_in=0.2, progress=0.0)
-    (1,)
+    (1, 1, 1)
     """
     area = min(1.0, progress / anneal_in) if anneal_in > 0 else 1.0
     cap = max(1, int(max_erased * num_patches + 1e-9))
-    counts: list[int] = []
-    for number in range(1, num_rounds + 1):
-        count = min(max(1, int(number * erased_share * num_patches * area + 0.5)), cap)
-        if not counts or count > counts[-1]:
-            counts.append(count)
-    return tuple(counts)
+    share = erased_share * num_patches * area
+    return tuple(min(max(1, int(number * share + 0.5)), cap) for number in range(1, num_rounds + 1))
+
+
+def merged_weights(weights: Sequence[float], counts: Sequence[int]) -> list[float]:
+    """Add the weights of later rounds that erase nothing new: one pass stands for all of them.
+
+    Parameters
+    ----------
+    weights : sequence of float
+        Of rounds 0 to K.
+    counts : sequence of int
+        Of rounds 1 to K; see `erased_counts`.
+
+    Returns
+    -------
+    list of float
+        Of round 0 and of each different count, in order.
+
+    Examples
+    --------
+    >>> merged_weights([1.0, 0.5, 2.0, 3.0], [13, 32, 32])
+    [1.0, 0.5, 5.0]
+    """
+    merged: dict[int, float] = {}
+    for weight, count in zip(weights[1:], counts, strict=True):
+        merged[count] = merged.get(count, 0.0) + weight
+    return [weights[0], *merged.values()]

@@ -70,6 +70,7 @@ class RoundTeaching(nn.Module):
         rows: Tensor,
         share: float,
         evidence: Sequence[Tensor | None],
+        weights: Sequence[float],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the weighted mean over the rounds.
 
@@ -87,6 +88,8 @@ class RoundTeaching(nn.Module):
             Of the run that is done, for schedules.
         evidence : sequence of (Tensor, shape (b,), or None)
             Weights of each image's answers in each later round; None where all are one.
+        weights : sequence of float
+            Of these rounds.
 
         Returns
         -------
@@ -96,14 +99,13 @@ class RoundTeaching(nn.Module):
             Each loss before its weight, detached: of the whole image by its name, and under
             ``<name>_erased`` the mean over later rounds. Rounds of weight 0 are left out.
         """
-        weights = self.round_weights or (1.0,) * (len(rounds) + 1)
         chosen = _select(teacher, rows)
         losses: list[Tensor] = []
         by_name: dict[str, list[Tensor]] = {}
         seen = zip((whole, *rounds), (None, *evidence), strict=True)
         for number, (found, image_weights) in enumerate(seen):
             if weights[number] == 0:
-                losses.append(torch.zeros_like(found.logits[0, 0]))
+                losses.append(0.0 * found.logits.float().sum())  # with a graph
                 continue
             answers = teacher if number == 0 else chosen
             erased = found.erased if self.has_patches else None
