@@ -11,10 +11,11 @@ import pytest
 
 from darkarcs import data
 from darkarcs.benchmark import familiarity
-from darkarcs.benchmark.strange_images import Units, made_sets, real_sets
+from darkarcs.benchmark.strange_images import Units, made_sets, real_sets, scene_sets
 from darkarcs.data import LensImages
 from darkarcs.data.resampling import border_median
 from darkarcs.errors import OutputExistsError
+from darkarcs.report.familiarity_cells import familiarity_cells
 from darkarcs.training import Recipe, train
 from rings import ring_lenses
 
@@ -57,6 +58,11 @@ def test_real_sets_come_in_both_units(shared_path: Path) -> None:
     assert np.allclose(border_median(ours), Units.of(like.images).background, atol=1e-3)
 
 
+def test_own_scenes_are_not_strange() -> None:
+    sets = scene_sets(("fair-euclid", "deeplense-test5"), {"fair-euclid"}, 2, 0)
+    assert list(sets) == ["deeplense-test5"]
+
+
 def test_report_of_a_tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         sys.modules["darkarcs.benchmark.familiarity"],  # the name is also the function's
@@ -77,7 +83,8 @@ def test_report_of_a_tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     )
     model = train(recipe, str(tmp_path / "lenses.h5"), tmp_path / "run").model
     out = tmp_path / "out"
-    report = familiarity(model, str(tmp_path / "lenses.h5"), num=6, out=out)
+    further = {"the same": str(tmp_path / "lenses.h5")}
+    report = familiarity(model, str(tmp_path / "lenses.h5"), further=further, num=6, out=out)
     assert json.loads((out / "familiarity.json").read_text()) == report
     assert report["own"]["n"] == 32
     assert report["sets"]["gaussian noise"]["flagged"] == 1.0
@@ -85,7 +92,12 @@ def test_report_of_a_tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "channels" in report["left_out"]["two channels"]
     assert len(report["prediction_sets"]) == 12
     assert all(set(row["by_class"]) == {"no_sub", "sub"} for row in report["prediction_sets"])
-    strange = {k: row["flagged"] for k, row in report["sets"].items() if k != "turned 45"}
+    assert report["sets"]["the same"]["n"] == 6
+    assert report["goals"]["without_goal"] == ["turned 45", "the same"]
+    first = [row[0] for row in familiarity_cells(report)[1]]
+    assert {"turned 45 (no goal)", "the same (no goal)", "stars"} <= set(first)
+    exempt = report["goals"]["without_goal"]
+    strange = {k: row["flagged"] for k, row in report["sets"].items() if k not in exempt}
     assert report["goals"]["below"] == [k for k, share in strange.items() if share < 0.95]
     with pytest.raises(OutputExistsError):
         familiarity(model, str(tmp_path / "lenses.h5"), num=6, out=out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def familiarity(
     *,
     split: str = "test",
     shared: Path | None = None,
+    further: Mapping[str, str] | None = None,
     num: int = 300,
     seed: int = 0,
     out: Path | None = None,
@@ -67,8 +69,11 @@ def familiarity(
         Part of a set that the model was trained on; ``all`` for fresh images.
     shared : pathlib.Path, optional
         Folder with real galaxies and lenses; their sets are left out without it.
+    further : mapping of str to str, optional
+        More images by the name of their set, anything that `darkarcs.data.open` reads: how many of
+        them are flagged is told, and no goal is set.
     num : int, default 300
-        Images a strange set.
+        Images a strange set; of a further one at most.
     seed : int, default 0
         Root of all strange images.
     out : pathlib.Path, optional
@@ -98,7 +103,15 @@ def familiarity(
     trust = required_trust(predictor)
     own_images = select_split(data.open(data_uri), predictor.folder.description, split)
     own = examine(predictor, own_images, "none", progress)  # the check looks at one view
-    sets, left_out = _sets(predictor, own_images, own, shared, num, seed, progress)
+    own_scenes = {_scene(data_uri), _scene(str(predictor.folder.description.data.get("uri", "")))}
+    found = {
+        **made_sets(own_images, num, seed),
+        **scene_sets(OTHER_SCENES, own_scenes, num, seed + 1),
+        **({} if shared is None else real_sets(Path(shared), own_images, num)),
+        **_further(further or {}, num),
+    }
+    sets, left_out = _examined(predictor, found, own, progress)
+    without_goal = (*WITHOUT_GOAL, *(further or {}))
     report = {
         "schema_version": 1,
         "model": predictor.folder.description.name,
@@ -117,7 +130,8 @@ def familiarity(
         "sets": sets,
         "left_out": left_out,
         "prediction_sets": _coverages(predictor, own_images, seed, progress),
-        "goals": _goals(_row(own, None), sets),
+        "goals": _goals(_row(own, None), sets, without_goal),
+        "further": dict(further or {}),
         "num": num,
         "seed": seed,
         "command": command_line(),
@@ -141,35 +155,35 @@ def _targets(name: str, out: Path | None, results: Path | None) -> list[Path]:
     return targets
 
 
-def _goals(own: dict[str, Any], sets: dict[str, Any]) -> dict[str, Any]:
-    with_goal = {key: row for key, row in sets.items() if key not in WITHOUT_GOAL}
+def _scene(uri: str) -> str:
+    """Name the scene that images come from; 'deeplense-test5' imitates 'deeplense-test5.tgz'."""
+    return uri.removeprefix("scene:").partition("?")[0].partition(".")[0]
+
+
+def _further(uris: Mapping[str, str], num: int) -> dict[str, LensImages]:
+    opened = {name: data.open(uri, labelled=False) for name, uri in uris.items()}
+    return {
+        name: images.select(np.arange(min(num, len(images)))) for name, images in opened.items()
+    }
+
+
+def _goals(
+    own: dict[str, Any], sets: dict[str, Any], without_goal: Collection[str]
+) -> dict[str, Any]:
+    with_goal = {key: row for key, row in sets.items() if key not in without_goal}
     return {
         "own_at_most": OWN_GOAL,
         "strange_at_least": STRANGE_GOAL,
         "own_met": own["flagged"] <= OWN_GOAL,
         "below": [key for key, row in with_goal.items() if row["flagged"] < STRANGE_GOAL],
-        "without_goal": [key for key in sets if key in WITHOUT_GOAL],
+        "without_goal": [key for key in sets if key in without_goal],
     }
 
 
-def _sets(
-    predictor: Predictor,
-    own_images: LensImages,
-    own: Examination,
-    shared: Path | None,
-    num: int,
-    seed: int,
-    progress: bool,
+def _examined(
+    predictor: Predictor, found: Mapping[str, LensImages], own: Examination, progress: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Examine every strange set; those that the model refuses are left out, with the reason."""
-    source = str(predictor.folder.description.data.get("uri", ""))
-    # 'deeplense-test5' imitates 'deeplense-test5.tgz'
-    scene = source.removeprefix("scene:").partition("?")[0].partition(".")[0]
-    found = {
-        **made_sets(own_images, num, seed),
-        **scene_sets(OTHER_SCENES, scene, num, seed + 1),
-        **({} if shared is None else real_sets(Path(shared), own_images, num)),
-    }
     rows: dict[str, Any] = {}
     left_out: dict[str, str] = {}
     shown = track(

@@ -6,7 +6,7 @@ background, brightness and noise, so that nothing is given away by its units alo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,14 +158,16 @@ def real_sets(shared: Path, like: LensImages, num: int) -> dict[str, LensImages]
     return sets
 
 
-def scene_sets(scenes: tuple[str, ...], own: str, num: int, seed: int) -> dict[str, LensImages]:
+def scene_sets(
+    scenes: tuple[str, ...], own: Collection[str], num: int, seed: int
+) -> dict[str, LensImages]:
     """Simulate lenses of other scenes.
 
     Parameters
     ----------
     scenes : tuple of str
         Names in the library.
-    own : str
+    own : collection of str
         What the model was trained on, or what imitates it; left out.
     num : int
         Lenses a scene.
@@ -180,7 +182,7 @@ def scene_sets(scenes: tuple[str, ...], own: str, num: int, seed: int) -> dict[s
     return {
         name: data.open(f"scene:{name}?seed={seed}&num={num}&part=test")
         for name in scenes
-        if name != own
+        if name not in own
     }
 
 

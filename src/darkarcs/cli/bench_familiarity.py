@@ -15,6 +15,10 @@ def familiarity(
     shared: Annotated[
         Path | None, typer.Option(help="Folder with cosmos/ and real_lenses/.")
     ] = None,
+    further: Annotated[
+        list[str] | None,
+        typer.Option(help='NAME=IMAGES: more images, such as "dust=scene:..."; no goal is set.'),
+    ] = None,
     num: Annotated[int, typer.Option(help="Images a strange set.", min=1)] = 300,
     seed: Annotated[int, typer.Option(help="Of the strange images.")] = 0,
     out: Annotated[Path | None, typer.Option(help="A new folder.")] = None,
@@ -27,13 +31,18 @@ def familiarity(
     import sys
 
     from darkarcs.benchmark import familiarity as measure
+    from darkarcs.errors import ConfigurationError
     from darkarcs.zoo import resolve
 
+    named = dict(text.partition("=")[::2] for text in further or [])
+    if not all(named.values()) or len(named) < len(further or []):
+        raise ConfigurationError("--further: give each set a name of its own, as NAME=IMAGES")
     report = measure(
         resolve(model),
         data,
         split=split,
         shared=shared,
+        further=named,
         num=num,
         seed=seed,
         out=out,
@@ -56,7 +65,7 @@ def _print(report: dict[str, Any]) -> None:
         low, high = row["interval"]
         reasons = sorted(row["reasons"], key=row["reasons"].get, reverse=True)
         table.add_row(
-            name,
+            f"{name} (no goal)" if name in report["goals"]["without_goal"] else name,
             str(row["n"]),
             f"{100 * row['flagged']:.1f} %",
             f"{100 * low:.1f} to {100 * high:.1f} %",

@@ -21,7 +21,7 @@ def familiarity_cells(content: dict[str, Any]) -> Cells:
         Names of the columns.
     rows : list of tuple of str
         The model's own test images first; then each strange set, with the score that most often
-        gave it away.
+        gave it away; sets without a goal are marked.
 
     Examples
     --------
@@ -29,9 +29,15 @@ def familiarity_cells(content: dict[str, Any]) -> Cells:
     >>> familiarity_cells({"own": found, "sets": {}})[1]
     [('own test images', '4', '50.0 % [25.0, 75.0]', 'light')]
     """
+    without = content.get("goals", {}).get("without_goal", [])
     header = ("images", "n", "flagged [95 %]", "mostly because of")
     rows: list[tuple[str, ...]] = [
-        (name, str(found["n"]), _share(found), _reason(found["reasons"]))
+        (
+            f"{name} (no goal)" if name in without else name,
+            str(found["n"]),
+            _share(found),
+            _reason(found["reasons"]),
+        )
         for name, found in {"own test images": content["own"], **content["sets"]}.items()
     ]
     return header, rows
