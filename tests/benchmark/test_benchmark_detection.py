@@ -256,7 +256,9 @@ def test_models_of_the_same_fits_share_them(
         ({"log10_masses": ()}, "at least 1"),
         ({"bin_edges": (0.5, 0.1)}, "ascending"),
         ({"bin_edges": (0.0, 0.1)}, "greater than 0"),
-        ({"false_positive_rates": (1.0,)}, "less than 1"),
+        ({"false_positive_rates": (1.0,)}, "write 0.01 for 1 %"),
+        ({"false_positive_rates": (0.0,)}, "share above 0"),
+        ({"log10_masses": (1e8, 1e9)}, "write 9 for 1e9"),
         ({"num": 0}, "greater than or equal to 1"),
         ({"log10_masses": (float("inf"),)}, "finite"),
         ({"masses": (9.0,)}, "unknown key"),
@@ -272,14 +274,20 @@ def test_scenes_without_noise_and_models_without_no_sub_are_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match="no noise"):
         observe_lenses(scene(noise={"kind": "none"}), SETTINGS, {}, marginalize=False)
-    with pytest.raises(ConfigurationError, match="is there already"):
+    with pytest.raises(ConfigurationError, match="is there already; set 'name' in"):
         open_predictors([model, model])
     monkeypatch.setattr(Predictor, "class_names", ("cdm", "axion"))
     with pytest.raises(ModelError, match="needs no_sub"):
         open_predictors([model])
 
 
-def test_too_few_controls_for_a_rate_are_refused(model: Path) -> None:
+def test_too_few_controls_for_a_rate_are_refused_before_the_work(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("nothing was to be rendered")
+
+    monkeypatch.setattr("darkarcs.benchmark.detection.observe_lenses", work)
     few = SETTINGS.model_copy(update={"num_controls": 5, "num": 4})
-    with pytest.raises(DataError, match="take at least 10"):
+    with pytest.raises(DataError, match=r"5 smooth lenses .* take at least 10"):
         detection(small(), few, open_predictors([model]), marginalize=False)

@@ -44,6 +44,8 @@ def test_all_entries_of_a_suite_are_of_the_same_images() -> None:
     [
         ({"overlap": 3}, "trained or selected on 3"),
         ({"interval": [0.0, 0.001]}, "its own interval"),
+        ({"interval": None}, "has no interval"),
+        ({"auc": None, "interval": None, "problem": ""}, "no problem that says why"),
     ],
 )
 def test_entries_that_contradict_themselves_are_refused(
@@ -121,6 +123,37 @@ def test_what_is_not_the_whole_suite_is_refused(
     with pytest.raises(ConfigurationError, match="another 'small' suite"):
         add_entries(result, newer, tmp_path)
     assert not (tmp_path / "leaderboard").exists()
+
+
+def changed(suite: Suite, **changes: object) -> Suite:
+    """The suite with another set 'few'."""
+    few = suite.sets["few"].model_copy(update=changes)
+    return suite.model_copy(update={"sets": {**suite.sets, "few": few}})
+
+
+def test_sets_that_are_not_as_stated_are_refused_before_the_work(
+    measured: tuple[Suite, SuiteResult], tmp_path: Path
+) -> None:
+    suite, _ = measured
+    with pytest.raises(ConfigurationError, match=r"'few' states no hash .* --write-hashes"):
+        require_new_entries(tmp_path, changed(suite, parameters=""), ["three"], None)
+    with pytest.raises(ConfigurationError, match=r"'few' drew other lenses .* not 00000") as told:
+        require_new_entries(tmp_path, changed(suite, parameters="0" * 64), ["three"], None)
+    assert "\n" not in str(told.value)
+
+
+def test_sets_that_cannot_be_drawn_are_refused_before_the_work(
+    measured: tuple[Suite, SuiteResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_galaxies(_: object) -> str:
+        raise DataError("galaxies: cannot be read")
+
+    monkeypatch.setattr("darkarcs.benchmark.leaderboard.parameters_hash", no_galaxies)
+    suite, _ = measured
+    few = changed(suite.model_copy(update={"sets": {"few": suite.sets["few"]}}))
+    with pytest.raises(ConfigurationError, match="'few' cannot be drawn: galaxies"):
+        require_new_entries(tmp_path, few, ["three"], None)
+    require_new_entries(tmp_path, changed(few, needs="galaxies"), ["three"], None)
 
 
 def test_a_set_that_needs_files_may_be_left_out(

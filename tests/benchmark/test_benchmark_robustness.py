@@ -213,7 +213,7 @@ def test_validation_is_not_logged(trained: tuple[list[Path], str], tmp_path: Pat
 
 def test_what_is_refused(trained: tuple[list[Path], str], tmp_path: Path) -> None:
     models, uri = trained
-    with pytest.raises(ConfigurationError, match="'tiny-0' is compared already"):
+    with pytest.raises(ConfigurationError, match="'tiny-0' is compared already; set 'name' in"):
         robustness([models[0], models[0]], uri)
     with pytest.raises(ConfigurationError, match="at least one model"):
         robustness([], uri)

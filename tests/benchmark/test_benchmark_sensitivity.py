@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from darkarcs.benchmark.sensitivity import grid_of, map_sensitivity, sensitivity
 from darkarcs.benchmark.sensitivity_figure import draw_sensitivity
 from darkarcs.benchmark.sensitivity_map import SensitivitySettings, smallest_mass
 from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.inference import Predictor
 from darkarcs.report.detection_cells import sensitivity_cells
 from darkarcs.scenes.placement import place_subhalos
 from darkarcs.training import Recipe, train
@@ -139,9 +141,16 @@ def test_a_model_is_mapped_reported_and_drawn(model: Path, tmp_path: Path) -> No
         draw_sensitivity(maps, settings, 0.2, figure)
     with pytest.raises(DataError, match="png"):
         draw_sensitivity(maps, settings, 0.2, tmp_path / "maps.txt")
-    few = settings.model_copy(update={"num_controls": 5})
-    with pytest.raises(DataError, match="take at least"):
-        map_sensitivity(scene(), few, predictors, marginalize=False)
+
+
+def test_too_few_controls_are_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(*_: object) -> None:
+        raise AssertionError("nothing was to be rendered")
+
+    monkeypatch.setattr("darkarcs.benchmark.sensitivity.control_scores", work)
+    few = SETTINGS.model_copy(update={"num_controls": 5})
+    with pytest.raises(DataError, match=r"5 smooth lenses .* take at least 10"):
+        map_sensitivity(scene(), few, {"one": cast(Predictor, None)}, marginalize=False)
 
 
 def test_a_map_is_laid_out_with_y_along_the_rows() -> None:
@@ -155,6 +164,8 @@ def test_a_map_is_laid_out_with_y_along_the_rows() -> None:
 
 
 @pytest.mark.parametrize("keys", [{"log10_masses": (9.0,)}, {"log10_masses": (10.0, 9.0)},
+                                  {"log10_masses": (1e8, 1e9)},
+                                  {"false_positive_rates": (1.0,)},
                                   {"grid": 1}, {"index": -1}, {"num_noise": 0}])  # fmt: skip
 def test_bad_settings_are_refused(keys: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError):

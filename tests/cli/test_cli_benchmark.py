@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -66,6 +67,23 @@ def test_a_trial_is_said_to_be_one_and_json_is_json(
     code, _, err = run([*trial, "--out", "out"], capsys, monkeypatch)
     assert code == 1
     assert "exists already" in err
+
+
+def test_a_suite_without_hashes_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    suite = write_suite(tmp_path)
+    suite.write_text(re.sub("parameters: .*", "parameters: ''", suite.read_text("utf-8")), "utf-8")
+    write_model(tmp_path / "one")
+    words = ["one", "--suite", "suite.yaml", "--out", "out", "--results", "results"]
+    code, out, err = run(words, capsys, monkeypatch)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "set 'few' states no hash" in err
+    assert not Path("out").exists()
+    assert not Path("results").exists()
+    run(["--write-hashes", "--suite", "suite.yaml"], capsys, monkeypatch)
+    assert run(words, capsys, monkeypatch)[0] == 0
 
 
 def test_suites_are_listed_and_hashes_written(

@@ -52,13 +52,28 @@ def test_result_and_figure(tmp_path: Path) -> None:
         draw_limits([own], tmp_path / "none.png")
 
 
-@pytest.mark.parametrize("fractions", ["a,b", "0.1,-1", "0.1,"])
-def test_numbers_are_checked(tmp_path: Path, fractions: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "numbers", "message"),
+    [
+        ("--fractions", "a,b", "--fractions a,b: must read"),
+        ("--fractions", "0.1,", "--fractions"),
+        ("--fractions", "0.1,-1", "shares .* 0.02 for 2 %"),
+        ("--fractions", "0", "shares .* 0.02 for 2 %"),
+        ("--fractions", "2", "shares .* 0.02 for 2 %"),
+        ("--fractions", "nan", "shares .* 0.02 for 2 %"),
+        ("--noise-factors", "0", "--noise-factors 0: numbers must be greater"),
+    ],
+)
+@pytest.mark.parametrize("measured", [[], ["--measured", "none.json"]])
+def test_numbers_are_checked(
+    tmp_path: Path, option: str, numbers: str, message: str, measured: list[str]
+) -> None:
     scene = small_scenes.write(tmp_path)
-    with pytest.raises(ConfigurationError, match="--fractions"):
+    with pytest.raises(ConfigurationError, match=message) as told:
         CliRunner().invoke(
-            app, ["limit", str(scene), "--fractions", fractions], catch_exceptions=False
+            app, ["limit", str(scene), option, numbers, *measured], catch_exceptions=False
         )
+    assert "\n" not in str(told.value)
 
 
 def test_models_are_put_beside_measured_limits(

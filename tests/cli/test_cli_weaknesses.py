@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import small_scenes
 from darkarcs import data
 from darkarcs.cli.main import app
-from darkarcs.errors import OutputExistsError
+from darkarcs.errors import DataError, OutputExistsError
 from darkarcs.evaluation import Predictions, write_predictions
 from darkarcs.simulation import SimulationRequest, simulate
 
@@ -42,3 +42,30 @@ def test_the_result_is_kept_under_a_name_that_is_free(
     named = [*command, "--out", "again", "--name", "other"]
     assert CliRunner().invoke(app, named, catch_exceptions=False).exit_code == 0
     assert Path("results/weaknesses/other.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("bad.json", '{\n "a": [1, 2, 3]\n}\n', "bad.json: has no column 'identity'"),
+        ("nofile.csv", None, "nofile.csv: cannot be read"),
+        (
+            "unknown.csv",
+            "identity,group,name,label,split,model_hash,logit_no_sub,logit_cdm\na,a,a,,all,0,1,2\n",
+            "unknown.csv: these predictions have no labels",
+        ),
+    ],
+)
+def test_the_predictions_are_checked_before_the_data(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: str | None,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path(name).write_text(content)
+    command = ["weaknesses", name, "--data", "nowhere", "--out", "weak"]
+    with pytest.raises(DataError, match=message):
+        CliRunner().invoke(app, command, catch_exceptions=False)

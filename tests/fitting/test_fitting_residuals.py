@@ -197,6 +197,7 @@ def test_images_of_another_instrument_are_refused(lenses: LensImages, fit: Smoot
     message = refusal(residual_images, other, fit)
     assert "0.1 arcsec" in message
     assert "small, 0.2 arcsec" in message
+    assert "give images of that instrument" in message
     nearly = replace(lenses.select([0]), pixel_scale=0.20001)
     assert len(residual_images(nearly, fit)) == 1
     cut = LensImages.from_arrays(lenses.images[:, :, 2:-2, 2:-2])

@@ -101,6 +101,20 @@ def test_a_suite_without_axis_or_curves_has_a_page(content: dict[str, Any]) -> N
     assert "ROC curves" not in page
 
 
+def test_where_no_model_can_read_a_set_there_is_no_legend(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = painted(monkeypatch)
+    benchmark_figures.set_figure("x", content)
+    assert axes.get_legend() is not None
+    nothing = {"auc": None, "interval": None, "roc": None, "problem": "cannot read: a test"}
+    blind = {**content, "scores": [{**score, **nothing} for score in content["scores"]]}
+    axes = painted(monkeypatch)
+    benchmark_figures.set_figure("x", blind)  # a warning of matplotlib's would be an error here
+    assert axes.get_legend() is None
+    assert len(axes.get_yticks()) == len(content["sets"])
+
+
 def test_the_table_on_the_terminal_says_what_to_know(content: dict[str, Any]) -> None:
     text = benchmark_tables(content)
     assert "| set | images | three | two | colour |" in text

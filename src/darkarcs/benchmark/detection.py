@@ -17,6 +17,7 @@ from darkarcs.benchmark.detection_rates import (
     mass_at_rate,
     model_rate,
     oracle_rate,
+    require_controls,
     threshold_at,
 )
 from darkarcs.configuration import read_yaml
@@ -70,6 +71,8 @@ def detection(
         lens.
     """
     named = dict(predictors or {})
+    for rate in settings.false_positive_rates if named else ():
+        require_controls(settings.num_controls, rate)
     found = observe_lenses(scene, settings, named, marginalize=marginalize)
     rows = rate_rows(found, settings)
     areas = _areas(found, settings)

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from darkarcs.benchmark.detection_lenses import (
     ORACLES,
@@ -31,7 +31,26 @@ from darkarcs.scenes.smooth import macro_nuisances
 from darkarcs.simulation.progress import show_progress
 
 Floats = NDArray[np.float64]
-Share = Annotated[float, Field(gt=0, lt=1)]
+#: log10 of the mass of the heaviest clusters of galaxies, solar masses: no subhalo has it.
+_HEAVIEST = 16.0
+
+
+def _share(value: float) -> float:
+    if not 0 < value < 1:
+        raise ValueError("a rate is a share above 0 and below 1: write 0.01 for 1 %")
+    return value
+
+
+def _log10_masses(values: tuple[float, ...]) -> tuple[float, ...]:
+    if not np.isfinite(values).all() or (np.diff(values) <= 0).any():
+        raise ValueError("must be finite and ascending")
+    if any(value > _HEAVIEST for value in values):
+        raise ValueError("masses are log10 of solar masses: write 9 for 1e9")
+    return values
+
+
+Share = Annotated[float, AfterValidator(_share)]
+Log10Masses = Annotated[tuple[float, ...], AfterValidator(_log10_masses)]
 #: Lenses that are rendered together.
 CHUNK = 32
 
@@ -57,7 +76,7 @@ class DetectionSettings(Configuration):
         Which stream of lenses.
     """
 
-    log10_masses: Annotated[tuple[float, ...], Field(min_length=1)] = (8, 8.5, 9, 9.5, 10, 10.5)
+    log10_masses: Annotated[Log10Masses, Field(min_length=1)] = (8, 8.5, 9, 9.5, 10, 10.5)
     num: int = Field(800, ge=1)
     num_controls: int = Field(2000, ge=1)
     bin_edges: tuple[float, ...] = (0.1, 0.3, 0.6)
@@ -67,10 +86,8 @@ class DetectionSettings(Configuration):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        for name in ("log10_masses", "bin_edges"):
-            values = np.asarray(getattr(self, name))
-            if not np.isfinite(values).all() or (np.diff(values) <= 0).any():
-                raise ValueError(f"{name} must be finite and ascending")
+        if not np.isfinite(self.bin_edges).all() or (np.diff(self.bin_edges) <= 0).any():
+            raise ValueError("bin_edges must be finite and ascending")
         if any(edge <= 0 for edge in self.bin_edges):
             raise ValueError("bin_edges must be greater than 0")
         return self
@@ -146,7 +163,10 @@ def open_predictors(folders: Sequence[Path], device: str = "cpu") -> dict[str, P
         predictor = Predictor(folder, device)
         name = predictor.folder.description.name
         if name in named or name in ORACLES:
-            raise ConfigurationError(f"{folder}: an observer named '{name}' is there already")
+            raise ConfigurationError(
+                f"{folder}: an observer named '{name}' is there already; set 'name' in its "
+                "model.json to tell them apart"
+            )
         require_smooth_class(predictor.class_names)
         named[name] = predictor
     return named

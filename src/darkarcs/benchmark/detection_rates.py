@@ -128,12 +128,30 @@ def threshold_at(controls: ArrayLike, false_positive_rate: float) -> float:
     89.0
     """
     controls = np.asarray(controls, dtype=np.float64)
-    if len(controls) * false_positive_rate < 1:
-        raise DataError(
-            f"{len(controls)} smooth lenses set no threshold at {false_positive_rate:.2%} false "
-            f"positives: take at least {int(np.ceil(1 / false_positive_rate))}"
-        )
+    require_controls(len(controls), false_positive_rate)
     return float(_threshold(controls[None], false_positive_rate)[0])
+
+
+def require_controls(num_controls: int, false_positive_rate: float) -> None:
+    """Check, before work that takes long, that smooth lenses can set a threshold.
+
+    Parameters
+    ----------
+    num_controls : int
+        Smooth lenses.
+    false_positive_rate : float
+        Between 0 and 1.
+
+    Raises
+    ------
+    DataError
+        If there are too few controls for a single false positive at this rate.
+    """
+    if num_controls * false_positive_rate < 1:
+        raise DataError(
+            f"{num_controls} smooth lenses set no threshold at {false_positive_rate:.2%} false "
+            f"positives: take at least {int(np.ceil(1 / false_positive_rate))} (--num-controls)"
+        )
 
 
 def _threshold(controls: Floats, false_positive_rate: float) -> Floats:

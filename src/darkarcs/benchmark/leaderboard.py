@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from darkarcs.benchmark.suite import NAME, Suite
+from darkarcs.benchmark.suite import NAME, Suite, SuiteSet, parameters_hash
 from darkarcs.benchmark.suite_results import ModelRow, Score, StrictResult, SuiteResult
-from darkarcs.errors import ConfigurationError, OutputExistsError
+from darkarcs.errors import ConfigurationError, DarkarcsError, OutputExistsError
 
 #: Folder of entries within the folder of results.
 LEADERBOARD = "leaderboard"
@@ -121,7 +121,8 @@ def require_new_entries(results: Path, suite: Suite, models: list[str], num: int
     Raises
     ------
     ConfigurationError
-        If the sets are shrunk.
+        If the sets are shrunk, or one states no hash of its parameters, draws other lenses than it
+        states, or cannot be drawn although it needs nothing.
     OutputExistsError
         If a model has an entry.
     """
@@ -134,6 +135,29 @@ def require_new_entries(results: Path, suite: Suite, models: list[str], num: int
         path = entry_path(results, suite, model)
         if path.exists():
             raise OutputExistsError(path)
+    for name, one in suite.sets.items():
+        _require_pinned(name, one)
+
+
+def _require_pinned(name: str, one: SuiteSet) -> None:
+    where = f"no entry for the leaderboard: set '{name}'"
+    try:
+        drawn = parameters_hash(one.request)
+    except DarkarcsError as error:
+        if one.needs:  # it will be left out
+            return
+        raise ConfigurationError(f"{where} cannot be drawn: {error}") from None
+    if not one.parameters:
+        raise ConfigurationError(
+            f"{where} states no hash of its parameters: give each set a key 'parameters:' and run "
+            "darkarcs benchmark --suite FILE --write-hashes, or leave --results away"
+        )
+    if drawn != one.parameters:
+        raise ConfigurationError(
+            f"{where} drew other lenses than the suite states (parameters {drawn[:16]}, not "
+            f"{one.parameters[:16]}): use the scene as it was, or raise the suite's version and "
+            "run darkarcs benchmark --suite FILE --write-hashes"
+        )
 
 
 def add_entries(result: SuiteResult, suite: Suite, results: Path) -> list[Path]:
@@ -236,8 +260,8 @@ def check_entry(path: Path, suite: Suite) -> Entry:
         If it is no entry.
     ConfigurationError
         If it is of another suite or version, of another name than its file, lacks a set, its
-        sets are not the suite's, the model was trained or selected on some of their images, or an
-        AUC does not lie in its own interval.
+        sets are not the suite's, the model was trained or selected on some of their images, an
+        AUC does not lie in its own interval, or one is missing and no problem says why.
     """
     entry = Entry.read(path)
     if (entry.suite, entry.suite_version) != (suite.name, suite.version):
@@ -270,8 +294,14 @@ def _check_score(path: Path, name: str, score: Score) -> None:
         raise ConfigurationError(
             f"{path}: the model was trained or selected on {score.overlap} images of set '{name}'"
         )
-    if score.auc is None or score.interval is None:
+    if score.auc is None:
+        if not score.problem:
+            raise ConfigurationError(
+                f"{path}: on set '{name}' there is no AUC, and no problem that says why"
+            )
         return
+    if score.interval is None:
+        raise ConfigurationError(f"{path}: on set '{name}' an AUC has no interval: measure again")
     low, high = score.interval
     if not 0 <= low <= score.auc <= high <= 1:
         raise ConfigurationError(

@@ -196,7 +196,10 @@ def _named(models: Sequence[Path], device: str) -> dict[str, Predictor]:
         predictor = Predictor(path, device)
         name = predictor.folder.description.name
         if name in predictors:
-            raise ConfigurationError(f"{path}: a model named '{name}' is compared already")
+            raise ConfigurationError(
+                f"{path}: a model named '{name}' is compared already; set 'name' in its model.json "
+                "to tell them apart"
+            )
         predictors[name] = predictor
     if not predictors:
         raise ConfigurationError("name at least one model")

@@ -26,7 +26,7 @@ from darkarcs.benchmark.detection_observers import (
     control_scores,
     scores_of,
 )
-from darkarcs.benchmark.detection_rates import threshold_at
+from darkarcs.benchmark.detection_rates import require_controls, threshold_at
 from darkarcs.benchmark.sensitivity_map import SensitivityMap, SensitivitySettings
 from darkarcs.evaluation.provenance import command_line, describe_machine, package_version
 from darkarcs.inference import Predictor
@@ -73,6 +73,8 @@ def map_sensitivity(
         Too few controls for a false-positive rate, a subhalo that outweighs the lens.
     """
     named = dict(predictors or {})
+    if named:
+        require_controls(settings.num_controls, settings.false_positive_rates[0])
     smooth = smooth_scene(scene)
     thresholds = _thresholds(smooth, settings, named, marginalize)
     lenses = smooth.draw(settings.seed, settings.index, settings.num, part=settings.part)

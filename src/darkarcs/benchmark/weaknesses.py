@@ -103,12 +103,13 @@ def weaknesses(
     out, seen = require_new(Path(out)), list[str]()
     settings = settings or SubpopulationSettings()
     subject = Path(subject)
-    images = data.open(data_uri, skip_bad=skip_bad)
-    if subject.is_file():
-        predictions, name = read_predictions(subject), None
+    told = _labelled(subject) if is_file_name(subject) else Predictor(subject, device)
+    images = data.open(data_uri, skip_bad=skip_bad)  # may take minutes
+    if isinstance(told, Predictions):
+        predictions, name = told, None
         images = match_images(images, predictions, data_uri)
     else:
-        predictor = Predictor(subject, device)
+        predictor = told
         name = predictor.folder.description.name
         images = select_split(images, predictor.folder.description, split)
         seen = seen_warnings(images, predictor) if split in ("all", "test") else []
@@ -142,6 +143,36 @@ def weaknesses(
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
     write_new(out / WEAKNESSES_FILE, f"{text}\n".encode())
     return report
+
+
+def is_file_name(subject: Path) -> bool:
+    """Tell a predictions file, also one that is not there, from a model.
+
+    Parameters
+    ----------
+    subject : pathlib.Path
+        A file, a folder, or a name.
+
+    Returns
+    -------
+    bool
+        Whether it is a file, or named like one and no folder.
+
+    Examples
+    --------
+    >>> is_file_name(Path("nowhere/predictions.csv")), is_file_name(Path("darkarcs-two-class"))
+    (True, False)
+    """
+    return subject.is_file() or (subject.suffix in (".csv", ".json") and not subject.is_dir())
+
+
+def _labelled(file: Path) -> Predictions:
+    predictions = read_predictions(file)
+    try:
+        require_labels(predictions)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+    return predictions
 
 
 def attributes_of(images: LensImages, *, progress: bool = False) -> dict[str, NDArray[Any]]:

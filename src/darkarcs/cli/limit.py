@@ -86,10 +86,11 @@ def limit(
     options: dict[str, Any] = {
         "classes": tuple(classes.split(",")) if classes else (),
         "fractions": _numbers(fractions, "--fractions") if fractions else (),
-        "noise_factors": _numbers(noise_factors, "--noise-factors"),
+        "noise_factors": _factors(noise_factors, "--noise-factors"),
         **{"num": num, "num_observed": num_observed, "num_refitted": num_refitted},
         **{"num_training": num_training, "num_test": num_test, "seed": seed, "part": part},
     }
+    request = LimitRequest.parse(options, "limit")
     if measured is not None:
         given = {key for key in options if _is_given(context, key)}
         result = _with_models(
@@ -102,7 +103,6 @@ def limit(
             )
         _give(result, out, figure, as_json)
         return
-    request = LimitRequest.parse(options, "limit")
     result = _measure(chosen, request, overrides or (), beside)
     _give(result, out, figure, as_json)
 
@@ -185,9 +185,15 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
     from darkarcs.errors import ConfigurationError
 
     try:
-        numbers = tuple(float(part) for part in text.split(","))
+        return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise ConfigurationError(f"{option} {text}: must read 0.01,0.1") from None
+
+
+def _factors(text: str, option: str) -> tuple[float, ...]:
+    from darkarcs.errors import ConfigurationError
+
+    numbers = _numbers(text, option)
     if not all(number > 0 for number in numbers):
         raise ConfigurationError(f"{option} {text}: numbers must be greater than 0")
     return numbers

@@ -47,7 +47,7 @@ def weaknesses(
     import json
     import sys
 
-    from darkarcs.benchmark.weaknesses import WEAKNESSES_FILE
+    from darkarcs.benchmark.weaknesses import WEAKNESSES_FILE, is_file_name
     from darkarcs.benchmark.weaknesses import weaknesses as find_weaknesses
     from darkarcs.evaluation.files import write_new
     from darkarcs.evaluation.subpopulation_groups import SubpopulationSettings
@@ -60,7 +60,7 @@ def weaknesses(
     )
     kept = _new_result(results, name, Path(subject))  # before the work, which takes minutes
     found = find_weaknesses(
-        Path(subject) if Path(subject).is_file() else resolve(subject),
+        Path(subject) if is_file_name(Path(subject)) else resolve(subject),
         data,
         out,
         split=split,

@@ -246,9 +246,6 @@ def read_predictions(path: Path) -> Predictions:
     """
     path = Path(path)
     header, rows = _read_rows(path)
-    missing = [name for name in COLUMNS if name not in header]
-    if missing:
-        raise DataError(f"{path}: has no column '{missing[0]}'; is this a predictions file?")
     if len(set(header)) != len(header):
         repeated = next(name for name in header if header.count(name) > 1)
         raise DataError(f"{path}: has two columns '{repeated}'")
@@ -283,6 +280,11 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = next(reader, [])
+            missing = [name for name in COLUMNS if name not in header]
+            if missing:
+                raise DataError(
+                    f"{path}: has no column '{missing[0]}'; is this a predictions file?"
+                )
             rows = []
             for cells in reader:
                 if len(cells) != len(header):

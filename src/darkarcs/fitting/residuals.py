@@ -252,7 +252,8 @@ def _check(lenses: LensImages, fit: SmoothFit) -> None:
     if lenses.pixel_scale is not None and not np.isclose(lenses.pixel_scale, scale, rtol=1e-3):
         raise DataError(
             f"{source}: its pixels of {lenses.pixel_scale:g} arcsec are not those of scene "
-            f"{fit.scene.name}, {scale:g} arcsec: give --scene one of that instrument"
+            f"{fit.scene.name}, {scale:g} arcsec, whose smooth lenses are fitted: give images of "
+            "that instrument (or to `darkarcs fit` a --scene of theirs)"
         )
     shape = (len(fit.scene.channels), fit.scene.num_pixels, fit.scene.num_pixels)
     if lenses.images.shape[1:] != shape:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from darkarcs.configuration import Configuration
 
@@ -18,6 +18,7 @@ class LimitRequest(Configuration):
         Each against ``no_sub``; all others of the scene by default.
     fractions : tuple of float
         Mean mass fractions to go through, for classes that have one; the scene's own by default.
+        Shares, not per cent.
     noise_factors : tuple of float
         Noise in units of the scene's.
     num : int
@@ -45,6 +46,13 @@ class LimitRequest(Configuration):
     num_refitted: int = Field(10, ge=0)
     seed: int = 0
     part: Literal["train", "validation", "test"] = "test"
+
+    @field_validator("fractions")
+    @classmethod
+    def _shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < fraction < 1 for fraction in value):
+            raise ValueError("fractions are shares above 0 and below 1: write 0.02 for 2 %")
+        return value
 
 
 class AreaRecord(Configuration):

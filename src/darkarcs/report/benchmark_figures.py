@@ -151,7 +151,8 @@ def set_figure(name: str, content: Mapping[str, Any]) -> str:
         axes.set_yticks(list(rows.values()), [plain(one["title"], 48) for one in upwards])
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="AUC, substructure against none", ylim=(-0.6, len(sets) - 0.4))
-        axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, fontsize=9)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, fontsize=9)
 
     height = 1.2 + len(sets) * max(0.34, 0.13 * len(models))
     return draw(name, paint, width=8.6, height=height)
