@@ -50,6 +50,12 @@ def test_a_model_learns_while_it_is_erased(store: str, tmp_path: Path) -> None:
     with (tmp_path / "run" / "history.csv").open(encoding="utf-8") as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    assert rows[-1]["train_reconstruction"] < rows[0]["train_reconstruction"]
+    for row in rows[2:]:  # the parts, each before its weight; both later rounds are there
+        later = row["train_classification_erased"]
+        expected = (row["train_classification"] + 2 * later) / 3
+        expected += 0.5 * (row["train_reconstruction"] + row["train_consistency"])
+        assert row["train_loss"] == pytest.approx(expected, abs=1e-4)
     # 40 images an epoch, 16 patches and a class token; 3 and 6 of them go in the later rounds,
     # and the decoder sees all 16 in each
     last = rows[-1]["token_forwards"] - rows[-2]["token_forwards"]
