@@ -177,7 +177,7 @@ def iterative_erasing_prediction(
     .. [1] L. Shin 2022, Artificialis.
     """
     _check(rounds, confidence, combine, kind, share)
-    prefix = require_attention(model) if rounds else 0
+    prefix = require_erasable(model) if rounds else 0
     if rounds and readers is None:
         readers = reading_tokens(model, images)
     replacement = filling(images, fill, seed)
@@ -225,6 +225,27 @@ def iterative_erasing_prediction(
         sequence=torch.stack(sequence) if keep_sequence else None,
         sequence_logits=logits,
     )
+
+
+def require_erasable(model: nn.Module) -> int:
+    """Return the number of tokens before the patches, of a model that can predict by erasing.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        See `darkarcs.models.interface.ImageClassifier`.
+
+    Returns
+    -------
+    int
+        Its ``num_prefix_tokens``.
+
+    Raises
+    ------
+    ModelError
+        If the model has no attention that could say what to erase.
+    """
+    return require_attention(model, "predict without erasing: leave --erase out")
 
 
 def darken(images: Tensor, attention: Tensor) -> Tensor:
