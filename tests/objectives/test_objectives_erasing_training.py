@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 
 from darkarcs import data
 from darkarcs.model_folder import read_model_folder
+from darkarcs.models import create_model
 from darkarcs.objectives import IterativeErasing
+from darkarcs.objectives.erasing.layout import find_layout
 from darkarcs.training import Recipe, load_recipe, train
 from darkarcs.training.callbacks import Selection
 from rings import ring_lenses
@@ -152,3 +154,13 @@ def test_unlabelled_images_are_used_where_they_have_a_loss() -> None:
     assert learns(weights={"consistency": 0.1})
     assert learns(weights={"classification": 0, "reconstruction": 1})
     assert not learns(weights={"reconstruction": 1}, num_rounds=0)
+
+
+def test_the_guide_says_how_to_erase_a_cnn() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    paragraph = next(part for part in text.split("\n\n") if part.startswith("A convolutional"))
+    sets = re.findall(r"`([^`]+=[^`]+)`", paragraph)
+    chosen = load_recipe(RECIPES / "compact_1m.yaml", sets)
+    model = create_model(chosen.model.name, num_classes=2, **chosen.model.options)
+    assert isinstance(chosen.objective, IterativeErasing)
+    assert find_layout(model, chosen.objective, 1, 64).grid == (8, 8)
