@@ -29,7 +29,9 @@ class Configuration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any], source: str) -> Self:
+    def parse(
+        cls, values: Mapping[str, Any], source: str, options: Mapping[str, str] | None = None
+    ) -> Self:
         """Validate a mapping and explain the first thing that is wrong in one line.
 
         Parameters
@@ -38,6 +40,8 @@ class Configuration(BaseModel):
             Keys and values, nested.
         source : str
             Where they come from, for the message.
+        options : mapping of str to str, optional
+            Command-line options by the dotted keys that they set; the message names these.
 
         Returns
         -------
@@ -52,6 +56,10 @@ class Configuration(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            option = (options or {}).get(".".join(str(part) for part in first["loc"]))
+            if option is not None:
+                raise ConfigurationError(f"{option} {first['input']}: {first['msg']}") from None
             raise ConfigurationError(f"{source}: {_explain(cls, error)}") from None
 
 

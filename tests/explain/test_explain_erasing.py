@@ -122,6 +122,26 @@ def test_patches_go_one_after_another_and_one_stays() -> None:
     assert order == [[1], [3], [2], [], []]
 
 
+def test_an_image_is_done_when_one_patch_is_left() -> None:
+    model = Doubter()  # 2 x 2 patches, a quarter a round: three rounds, and no fourth
+    options = {"kind": "patches", "share": 0.25, "keep_sequence": True}
+    long = iterative_erasing_prediction(model, images(), 500, 1.0, "mean", **options)
+    assert long.rounds_used.tolist() == [3, 3]
+    assert model.batches == [2, 2, 2, 2]
+    assert long.sequence is not None
+    assert len(long.sequence) == len(long.sequence_logits) == 4
+    short = iterative_erasing_prediction(Doubter(), images(), 3, 1.0, "mean", **options)
+    assert torch.equal(long.logits, short.logits)
+
+
+def test_an_image_that_darkening_leaves_as_it_is_is_done() -> None:
+    model, pixels = Doubter(), images()
+    pixels[0] = 0.0  # nothing above the sky
+    prediction = iterative_erasing_prediction(model, pixels, 4, confidence=1.0)
+    assert prediction.rounds_used.tolist() == [0, 4]
+    assert model.batches == [2, 1, 1, 1, 1]
+
+
 def test_erased_patches_hold_the_filling() -> None:
     prediction = iterative_erasing_prediction(
         Doubter(), images(), 1, 1.0, kind="patches", share=0.75, fill="level", keep_sequence=True
@@ -170,7 +190,7 @@ def test_a_cnn_is_refused_only_if_something_is_to_be_erased() -> None:
     pixels = torch.randn(2, 1, 16, 16)
     plain = iterative_erasing_prediction(model, pixels, 0)
     assert torch.equal(plain.logits, model(pixels).logits)
-    with pytest.raises(ModelError, match="has no attention"):
+    with pytest.raises(ModelError, match=r"has no attention.*leave --erase out"):
         iterative_erasing_prediction(model, pixels, 1)
 
 

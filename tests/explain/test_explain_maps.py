@@ -103,6 +103,13 @@ def test_windows_that_do_not_fit(patch: int, stride: int | None) -> None:
         evidence_map(OnePatchModel(), planted(), patch, stride)
 
 
+@pytest.mark.parametrize(("window", "stride"), [(4, 9), (17, 4)])
+def test_settings_of_windows_are_named_as_options(window: int, stride: int) -> None:
+    settings = ExplainSettings(window=window, stride=stride)
+    with pytest.raises(ModelError, match="--stride at most --window, and --window at most 16"):
+        explain_images(OnePatchModel(), planted(), settings)
+
+
 def test_every_pixel_lies_in_a_window() -> None:
     for length, window, stride in [(10, 4, 4), (16, 4, 2), (7, 7, 7), (9, 2, 1)]:
         covered = np.zeros(length, dtype=int)

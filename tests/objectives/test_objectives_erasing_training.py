@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 
 from darkarcs import data
 from darkarcs.model_folder import read_model_folder
+from darkarcs.models import create_model
 from darkarcs.objectives import IterativeErasing
+from darkarcs.objectives.erasing.layout import find_layout
 from darkarcs.training import Recipe, load_recipe, train
 from darkarcs.training.callbacks import Selection
 from rings import ring_lenses
@@ -50,6 +52,12 @@ def test_a_model_learns_while_it_is_erased(store: str, tmp_path: Path) -> None:
     with (tmp_path / "run" / "history.csv").open(encoding="utf-8") as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    assert rows[-1]["train_reconstruction"] < rows[0]["train_reconstruction"]
+    for row in rows[2:]:  # the parts, each before its weight; both later rounds are there
+        later = row["train_classification_erased"]
+        expected = (row["train_classification"] + 2 * later) / 3
+        expected += 0.5 * (row["train_reconstruction"] + row["train_consistency"])
+        assert row["train_loss"] == pytest.approx(expected, abs=1e-4)
     # 40 images an epoch, 16 patches and a class token; 3 and 6 of them go in the later rounds,
     # and the decoder sees all 16 in each
     last = rows[-1]["token_forwards"] - rows[-2]["token_forwards"]
@@ -146,3 +154,13 @@ def test_unlabelled_images_are_used_where_they_have_a_loss() -> None:
     assert learns(weights={"consistency": 0.1})
     assert learns(weights={"classification": 0, "reconstruction": 1})
     assert not learns(weights={"reconstruction": 1}, num_rounds=0)
+
+
+def test_the_guide_says_how_to_erase_a_cnn() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    paragraph = next(part for part in text.split("\n\n") if part.startswith("A convolutional"))
+    sets = re.findall(r"`([^`]+=[^`]+)`", paragraph)
+    chosen = load_recipe(RECIPES / "compact_1m.yaml", sets)
+    model = create_model(chosen.model.name, num_classes=2, **chosen.model.options)
+    assert isinstance(chosen.objective, IterativeErasing)
+    assert find_layout(model, chosen.objective, 1, 64).grid == (8, 8)

@@ -46,4 +46,6 @@ def erasing_settings(rounds: int | None, confidence: float, combine: str, kind: 
                 )
         return None
     values = {"rounds": rounds, "confidence": confidence, "combine": combine, "kind": kind}
-    return ErasingSettings.parse(values, "--erase")
+    options = {name: f"--erase-{name}" for name in ("confidence", "combine")}
+    options |= {"rounds": "--erase", "kind": "--erase-by"}
+    return ErasingSettings.parse(values, "--erase", options)

@@ -44,7 +44,9 @@ def explain(
 
     erasing = {"rounds": rounds, "kind": erase_by, "confidence": 1.0}
     values = {"erasing": erasing, "window": window, "stride": stride, "measure": measure}
-    settings = ExplainSettings.parse({**values, "class_name": class_name}, "explain")
+    options = {"erasing.rounds": "--rounds", "erasing.kind": "--erase-by"}
+    options |= {name: f"--{name}" for name in ("window", "stride", "measure")}
+    settings = ExplainSettings.parse({**values, "class_name": class_name}, "explain", options)
     records = explain_predictions(
         resolve(model),
         images,

@@ -10,7 +10,13 @@ import typer
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged recipe.")],
-    data: Annotated[str, typer.Option(help="Labelled images: folder, archive or HDF5.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Labelled images (of a recipe that uses no label, unlabelled ones too): folder, "
+            "archive or HDF5."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="A new folder for the run.")],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key of the recipe.")
@@ -41,6 +47,8 @@ def train(
     score = f"AUC {run.best_auc:.5f}"
     if run.best_skill is not None:
         score = f"skill {run.best_skill:.4f}"
+    elif run.best_loss is not None:
+        score = f"loss {run.best_loss:.5f}"
     typer.echo(
         f"validation {score} at epoch {run.best_epoch + 1}, "
         f"{run.images_seen:,} images seen in {run.wall_time:.0f} s\n{run.model}"

@@ -6,6 +6,7 @@ from darkarcs.explain.erasing import (
     ErasingPrediction,
     ErasingSettings,
     iterative_erasing_prediction,
+    require_erasable,
 )
 from darkarcs.explain.evidence import evidence_map
 from darkarcs.explain.explanation import ExplainSettings, Explanation, explain_images
@@ -25,5 +26,6 @@ __all__ = [
     "input_gradient",
     "iterative_erasing_prediction",
     "reading_tokens",
+    "require_erasable",
     "to_pixels",
 ]

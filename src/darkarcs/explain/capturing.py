@@ -12,13 +12,18 @@ from darkarcs.errors import ModelError
 from darkarcs.objectives.readers import find_readers
 
 
-def require_attention(model: nn.Module) -> int:
+def require_attention(
+    model: nn.Module,
+    otherwise: str = "a method that does not need attention (evidence map, input gradient)",
+) -> int:
     """Return the number of tokens before the patches, of a model that has attention.
 
     Parameters
     ----------
     model : torch.nn.Module
         See `darkarcs.models.interface.ImageClassifier`.
+    otherwise : str, optional
+        What the caller can do with a model without attention, for the message.
 
     Returns
     -------
@@ -32,8 +37,7 @@ def require_attention(model: nn.Module) -> int:
     """
     if not getattr(model, "supports_attention", False):
         raise ModelError(
-            f"{type(model).__name__} has no attention: choose a vision transformer, or a method "
-            "that does not need attention (evidence map, input gradient)"
+            f"{type(model).__name__} has no attention: choose a vision transformer, or {otherwise}"
         )
     return int(getattr(model, "num_prefix_tokens", 0))
 

@@ -87,7 +87,7 @@ class ErasingPrediction:
         The prediction: the logits of the last round that was computed, or with ``mean`` the
         mean of the log-probabilities of all rounds that were.
     rounds_used : Tensor, shape (B,), int64
-        How many times something was erased; 0 for an image that was confident at once.
+        How many times something was really erased; 0 for an image that was confident at once.
     confident : Tensor, shape (B,), bool
         Whether a class reached the confidence.
     sequence : Tensor, shape (R, B, C, H, W), or None
@@ -132,7 +132,7 @@ def iterative_erasing_prediction(
     The article darkens towards black; here black is the level `s` of the image's own sky, since
     preprocessed images have no natural zero. With ``patches`` the least attended patches are
     filled with that sky, noise included, ``share`` of all patches a round; at least one patch
-    is left.
+    is left. An image that a round would leave as it is needs no further one and is done.
 
     Parameters
     ----------
@@ -141,7 +141,8 @@ def iterative_erasing_prediction(
     images : Tensor, shape (B, C, H, W)
         Preprocessed, on the model's device.
     rounds : int
-        At most so many erasings. With 0 this is ``model(images).logits``, bit for bit.
+        At most so many erasings, fewer where nothing is left to erase. With 0 this is
+        ``model(images).logits``, bit for bit.
     confidence : float, default 0.9
         Images with a class of this probability are not computed further.
     combine : {"last", "mean"}, default "last"
@@ -176,7 +177,7 @@ def iterative_erasing_prediction(
     .. [1] L. Shin 2022, Artificialis.
     """
     _check(rounds, confidence, combine, kind, share)
-    prefix = require_attention(model) if rounds else 0
+    prefix = require_erasable(model) if rounds else 0
     if rounds and readers is None:
         readers = reading_tokens(model, images)
     replacement = filling(images, fill, seed)
@@ -197,14 +198,21 @@ def iterative_erasing_prediction(
         attention = output.captured["attention.-1"][doubtful].float().cpu().numpy()
         looked = class_attention(attention, prefix, readers=readers)
         seen = torch.from_numpy(looked).to(images.device)
+        before = current[active]
         if kind == "darken":
-            current[active] = darken(current[active], seen)
-            continue
-        if erased is None:
-            erased = seen.new_zeros(len(images), seen[0].numel(), dtype=torch.bool)
-        erased[active] = erase_least(seen, erased[active], share)
-        hidden = _pixels_of(erased[active], seen.shape[-1], current)
-        current[active] = torch.where(hidden, replacement[active], current[active])
+            current[active] = darken(before, seen)
+            changed = (current[active] != before).flatten(1).any(dim=1)
+        else:
+            if erased is None:
+                erased = seen.new_zeros(len(images), seen[0].numel(), dtype=torch.bool)
+            grown = erase_least(seen, erased[active], share)
+            changed = (grown != erased[active]).any(dim=1)
+            erased[active] = grown
+            hidden = _pixels_of(grown, seen.shape[-1], current)
+            current[active] = torch.where(hidden, replacement[active], before)
+        active = active[changed]  # where nothing is left to erase, a pass would repeat the last
+        if not len(active):
+            break
     logits = torch.stack(all_logits)  # (rounds computed, B, K)
     used = (~logits.isnan().any(dim=2)).sum(dim=0) - 1  # (B,)
     last = logits[used, torch.arange(len(images), device=images.device)]
@@ -217,6 +225,27 @@ def iterative_erasing_prediction(
         sequence=torch.stack(sequence) if keep_sequence else None,
         sequence_logits=logits,
     )
+
+
+def require_erasable(model: nn.Module) -> int:
+    """Return the number of tokens before the patches, of a model that can predict by erasing.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        See `darkarcs.models.interface.ImageClassifier`.
+
+    Returns
+    -------
+    int
+        Its ``num_prefix_tokens``.
+
+    Raises
+    ------
+    ModelError
+        If the model has no attention that could say what to erase.
+    """
+    return require_attention(model, "predict without erasing: leave --erase out")
 
 
 def darken(images: Tensor, attention: Tensor) -> Tensor:

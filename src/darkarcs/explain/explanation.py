@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from darkarcs.configuration import Configuration
-from darkarcs.errors import DataError
+from darkarcs.errors import DataError, ModelError
 from darkarcs.explain.attention import attention_rollout, class_attention
 from darkarcs.explain.capturing import capture_attention, reading_tokens
 from darkarcs.explain.erasing import ErasingSettings, iterative_erasing_prediction
@@ -130,9 +130,7 @@ def explain_images(
     with torch.no_grad():
         logits = model(images).logits
     chosen = resolve_class(logits, class_index)
-    patch = getattr(model, "patch_size", None)
-    window = settings.window or patch or max(1, round(WINDOW_SHARE * min(images.shape[-2:])))
-    stride = settings.stride or max(1, window // 2)
+    window, stride = _windows(model, min(images.shape[-2:]), settings)
     maps: dict[str, NDArray[Any]] = {
         "image": _array(images),
         "logits": _array(logits),
@@ -149,6 +147,18 @@ def explain_images(
         maps |= _erasing_maps(model, images, settings.erasing, temperature)
     rows = range(len(images))
     return [_cut(Explanation(**{name: value[row] for name, value in maps.items()})) for row in rows]
+
+
+def _windows(model: nn.Module, side: int, settings: ExplainSettings) -> tuple[int, int]:
+    patch = getattr(model, "patch_size", None)
+    window = settings.window or patch or max(1, round(WINDOW_SHARE * side))
+    stride = settings.stride or max(1, window // 2)
+    if not stride <= window <= side:
+        raise ModelError(
+            f"evidence windows of {window} pixels, {stride} apart, in images of {side}: needs "
+            f"--stride at most --window, and --window at most {side}"
+        )
+    return window, stride
 
 
 def _attention_maps(model: nn.Module, images: Tensor, chosen: Tensor) -> dict[str, NDArray[Any]]:

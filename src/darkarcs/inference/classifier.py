@@ -1,4 +1,4 @@
-"""Opening a model that classifies, and refusing one that only measures."""
+"""Opening a model that classifies, and refusing one that does not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 
 from darkarcs.errors import ModelError
 from darkarcs.inference.predictor import Predictor
+from darkarcs.model_folder import WEIGHTS
 
 
 def open_classifier(
@@ -32,13 +33,19 @@ def open_classifier(
     Raises
     ------
     ModelError
-        If the folder cannot be read, or its model was trained to measure only.
+        If the folder cannot be read, or its model was trained to measure only, or without any
+        class.
     """
     predictor = Predictor(folder, device, batch_size)
     described = predictor.folder.description
     objective = described.provenance.get("recipe", {}).get("objective", {})
     measures = objective.get("kind") == "regression"
     weight = objective.get("classification", {}).get("weight", 0) if measures else 1
+    if len(described.class_names) < 2 and not measures:
+        raise ModelError(
+            f"{folder}: was trained without labels and tells no classes apart: give it some by "
+            f"darkarcs train --set model.pretrained={predictor.folder.path / WEIGHTS}"
+        )
     if len(described.class_names) < 2 or not weight:
         raise ModelError(
             f"{folder}: measures substructure and tells no classes apart: use darkarcs measure"

@@ -17,7 +17,12 @@ from darkarcs.data import LensImages
 from darkarcs.devices import choose_device
 from darkarcs.errors import ModelError
 from darkarcs.evaluation import Predictions
-from darkarcs.explain import ErasingSettings, class_attention, reading_tokens
+from darkarcs.explain import (
+    ErasingSettings,
+    class_attention,
+    reading_tokens,
+    require_erasable,
+)
 from darkarcs.inference.erasing import predict_by_erasing
 from darkarcs.inference.intake import take_images
 from darkarcs.model_folder import (
@@ -207,6 +212,8 @@ class Predictor:
         """
         chosen = test_time_augmentation or self.folder.description.test_time_augmentation
         temperature = self.folder.description.temperature
+        if erasing.rounds:
+            require_erasable(self.folder.model)
         readers = self.readers if erasing.rounds else None
         with torch.inference_mode():
             parts = [

@@ -113,7 +113,9 @@ class Selection(Callback):
     Parameters
     ----------
     directory : pathlib.Path
-        Gets ``best-epoch=N.safetensors`` and ``history.csv``.
+        Gets ``best-epoch=N.safetensors`` and ``history.csv``: `HISTORY_COLUMNS` and, as
+        ``train_NAME``, the mean of each part of the objective's loss, empty for an epoch that
+        has none.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -177,7 +179,7 @@ class Selection(Callback):
         loss = _mean(losses) if losses else float(functional.cross_entropy(logits, labels))
         pl_module.log("validation_auc", auc, prog_bar=True, batch_size=len(labels))
         pl_module.log("validation_loss", loss, batch_size=len(labels))
-        self.history.append(
+        self._remember(
             {
                 "epoch": trainer.current_epoch,
                 "step": trainer.global_step,
@@ -190,6 +192,10 @@ class Selection(Callback):
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
                 "validation_time": round(validation_time, 3),
                 "wall_time": round(self.wall_time, 3),
+                **{
+                    name: float(torch.stack(values).float().mean())
+                    for name, values in pl_module.epoch_parts.items()
+                },
             }
         )
         # a saturated AUC ties between epochs: then the smaller loss wins
@@ -203,15 +209,20 @@ class Selection(Callback):
                 save_weights(pl_module.objective.released, self.released_path)
         self._write_history()
         logger.info(
-            "epoch %d of %s: train loss %.4f, validation loss %.4f, %s %.5f (%.0f s)",
+            "epoch %d of %s: train loss %.4f, validation loss %.4f%s (%.0f s)",
             trainer.current_epoch + 1,
             trainer.max_epochs,
             self.history[-1]["train_loss"],
             loss,
-            "skill" if skills else "AUC",
-            _mean(skills) if skills else auc,
+            f", skill {_mean(skills):.5f}" if skills else "" if one_class else f", AUC {auc:.5f}",
             self.wall_time,
         )
+
+    def _remember(self, row: dict[str, float | None]) -> None:
+        """Add a line; all lines have the columns of any, for some losses begin or end midway."""
+        rows = [*self.history, row]
+        names = list(dict.fromkeys(name for each in rows for name in each))
+        self.history = [{name: each.get(name) for name in names} for each in rows]
 
     def _write_history(self) -> None:
         temporary = self.directory / "history.csv.part"

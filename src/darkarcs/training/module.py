@@ -68,6 +68,7 @@ class TrainingModule(pl.LightningModule):
         self.images_seen = 0
         self.token_forwards = 0
         self.epoch_losses: list[Tensor] = []
+        self.epoch_parts: dict[str, list[Tensor]] = {}
         self.validation_logits: list[Tensor] = []
         self.validation_labels: list[Tensor] = []
         self.validation_losses: list[tuple[float, int]] = []
@@ -76,6 +77,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Forget the losses of the last epoch, and choose the order of this one."""
         self.epoch_losses = []
+        self.epoch_parts = {}
         batches: Any = self.trainer.train_dataloader
         batches.set_epoch(self.current_epoch)
 
@@ -121,7 +123,9 @@ class TrainingModule(pl.LightningModule):
         self.images_seen += len(images)
         self.token_forwards += output.token_forwards
         self.epoch_losses.append(output.loss.detach())
-        values = {f"train_{name}": value for name, value in output.parts.items()}
+        values = {f"train_{name}": value.detach() for name, value in output.parts.items()}
+        for name, value in values.items():
+            self.epoch_parts.setdefault(name, []).append(value)
         self.log_dict(
             {"train_loss": output.loss.detach(), **values},
             on_step=False,

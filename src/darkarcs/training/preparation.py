@@ -15,7 +15,7 @@ from darkarcs.data.streams import LensStream
 from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.objectives import UNLABELLED
 from darkarcs.training.recipe import Recipe
-from darkarcs.training.unlabelled import gather_unlabelled
+from darkarcs.training.unlabelled import gather_unlabelled, learns_without_labels
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def prepare(images: LensImages, recipe: Recipe, further: LensImages | None = Non
     DataError
         If the images cannot be divided or preprocessed.
     """
-    if images.labels is not None and len(images.class_names) < 2 and not _measures(recipe):
+    if images.labels is not None and len(images.class_names) < 2 and not _takes_one_class(recipe):
         raise DataError(
             f"all images are of class '{images.class_names[0]}': there is nothing to tell apart; "
             "put each class into a folder of its name"
@@ -153,7 +153,7 @@ def prepare_stream(stream: LensStream, recipe: Recipe) -> TrainingData:
     DataError
         If there is one class only, or the images cannot be preprocessed.
     """
-    if len(stream.class_names) < 2 and not _measures(recipe):
+    if len(stream.class_names) < 2 and not _takes_one_class(recipe):
         raise DataError(f"all images are of class '{stream.class_names[0]}': add another class")
     train = stream.images("train", recipe.stream.num_fit)
     validation = stream.images("validation", recipe.stream.num_validation)
@@ -208,9 +208,9 @@ def refuse_with_stream(recipe: Recipe, further: LensImages | None) -> None:
             )
 
 
-def _measures(recipe: Recipe) -> bool:
-    """Whether the objective learns something that lenses of one class differ in."""
-    return hasattr(recipe.objective, "request")
+def _takes_one_class(recipe: Recipe) -> bool:
+    """Whether lenses of one class differ in what the objective learns, or no label is used."""
+    return hasattr(recipe.objective, "request") or learns_without_labels(recipe)
 
 
 def _preprocess(parts: Sequence[LensImages], preprocessing: FittedPreprocessing) -> Tensor:

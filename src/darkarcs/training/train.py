@@ -36,6 +36,7 @@ from darkarcs.training.streaming import StreamBatches
 from darkarcs.training.target_maker import make_target_maker
 from darkarcs.training.teachers import describe_teachers
 from darkarcs.training.teaching_plan import AnswerStore, TeachingPlan, plan_teaching
+from darkarcs.training.unlabelled import as_one_class, learns_without_labels
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class TrainedRun:
     model : pathlib.Path
         The model folder in it.
     best_auc : float
-        Validation AUC of the weights that were kept.
+        Validation AUC of the weights that were kept; NaN where there is one class.
     best_epoch : int
         The epoch they are from.
     images_seen : int
@@ -60,6 +61,8 @@ class TrainedRun:
         Seconds.
     best_skill : float, optional
         Validation skill of an objective that measures.
+    best_loss : float, optional
+        Validation loss, where it chose the epoch because no label is used.
     """
 
     directory: Path
@@ -69,6 +72,7 @@ class TrainedRun:
     images_seen: int
     wall_time: float
     best_skill: float | None = None
+    best_loss: float | None = None
 
 
 def train(
@@ -95,7 +99,8 @@ def train(
         What to do.
     data_uri : str
         Labelled images: anything that `darkarcs.data.open` reads; or a ``scene:`` without
-        ``num``, whose lenses are simulated while the model trains and never shown twice.
+        ``num``, whose lenses are simulated while the model trains and never shown twice. Where
+        the objective uses no label, images without labels too.
     out : pathlib.Path
         A new folder; with ``resume`` that of a run that was cut off.
     unlabelled_uri : str, optional
@@ -169,6 +174,7 @@ def train(
         images_seen=module.images_seen,
         wall_time=selection.wall_time,
         best_skill=selection.best_skill,
+        best_loss=selection.best_loss if module.objective.is_self_supervised else None,
     )
 
 
@@ -182,6 +188,8 @@ def _open(
     stream = open_stream(data_uri)
     if stream is None:
         images = data.open(data_uri, skip_bad=skip_bad)
+        if learns_without_labels(recipe):
+            images = as_one_class(images)
         return images, further, prepare(images, recipe, further)
     refuse_with_stream(recipe, further)
     prepared = prepare_stream(stream, recipe)

@@ -13,6 +13,52 @@ from darkarcs.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
+#: The only class of a run that has no labels at all.
+NO_CLASS = "unlabelled"
+
+
+def learns_without_labels(recipe: Recipe) -> bool:
+    """Tell whether a recipe has no use for any label.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its objective decides.
+
+    Returns
+    -------
+    bool
+        True if one class is as good as several.
+    """
+    return bool(getattr(recipe.objective, "is_self_supervised", False))
+
+
+def as_one_class(images: LensImages) -> LensImages:
+    """Put images without labels into one class, `NO_CLASS`, as such a run divides them.
+
+    Parameters
+    ----------
+    images : LensImages
+        Labelled or not.
+
+    Returns
+    -------
+    LensImages
+        Unchanged if labelled.
+    """
+    if images.labels is not None:
+        return images
+    labels = np.zeros(len(images), dtype=np.int64)
+    return LensImages.from_arrays(
+        images.images,
+        labels,
+        (NO_CLASS,),
+        images.metadata,
+        images.pixel_scale,
+        images.manifest,
+        images.lists,
+    )
+
 
 def gather_unlabelled(
     images: LensImages,

@@ -56,7 +56,7 @@ def test_layout_says_what_the_head_reads(
         ({"patch_size": 8}, "lacks attention"),
         ({"patch_size": 8, "strategy": "random", "guard": "evidence"}, "lacks attention"),
         ({"patch_size": 8, "strategy": "random", "fill": "mask_token"}, "lacks a mask token"),
-        ({"patch_size": 5, "strategy": "random"}, "patch_size that divides 32"),
+        ({"patch_size": 5, "strategy": "random"}, "objective.patch_size to a divisor of 32 that"),
         (
             {"patch_size": 8, "strategy": "random", "weights": {"reconstruction": 1}},
             "lacks patch tokens",
@@ -75,6 +75,13 @@ def test_a_convolutional_network_takes_random_erasing() -> None:
     assert layout.num_patches == 16
     by_probability = {"guard": "evidence", "evidence": "probability"}
     find_layout(make("d4_cnn"), settings(strategy="random", patch_size=8, **by_probability), 1, 32)
+
+
+def test_one_patch_cannot_be_erased() -> None:
+    with pytest.raises(ModelError, match=r"set model\.options\.patch_size .* at most 16"):
+        find_layout(make("vit_ti16", **{**SMALL, "patch_size": 32}), settings(), 1, 32)
+    with pytest.raises(ModelError, match=r"set objective\.patch_size .* at most 16"):
+        find_layout(make("d4_cnn"), settings(strategy="random", patch_size=32), 1, 32)
 
 
 def test_a_transformers_patch_size_is_its_own() -> None:

@@ -104,9 +104,11 @@ def _patch_size(model: nn.Module, configuration: IterativeErasing, image_size: i
         )
     patch_size = declared if declared is not None else int(chosen or 1)
     if image_size % patch_size or image_size // patch_size < 2:
+        key = "objective.patch_size" if declared is None else "model.options.patch_size"
         raise ModelError(
-            f"iterative erasing: images of {image_size} pixels are not a grid of patches of "
-            f"{patch_size}; choose a patch_size that divides {image_size}"
+            f"iterative erasing: images of {image_size} pixels cannot be cut into two or more "
+            f"patches a side of {patch_size}; set {key} to a divisor of {image_size} that is at "
+            f"most {image_size // 2}, or another preprocessing.size"
         )
     return patch_size
 
