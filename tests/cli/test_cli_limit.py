@@ -14,7 +14,7 @@ import small_scenes
 import suite_examples
 from darkarcs.benchmark.limit_figure import _panels, draw_limits
 from darkarcs.cli.main import app
-from darkarcs.errors import ConfigurationError, DataError, OutputExistsError
+from darkarcs.errors import ConfigurationError, DarkarcsError, DataError, OutputExistsError
 from darkarcs.limits import LimitResult
 
 SMALL = ["--num", "3", "--num-observed", "2", "--num-training", "8", "--num-test", "4"]
@@ -74,6 +74,19 @@ def test_numbers_are_checked(
             app, ["limit", str(scene), option, numbers, *measured], catch_exceptions=False
         )
     assert "\n" not in str(told.value)
+
+
+def test_models_are_tried_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(*_: object, **__: object) -> None:
+        raise AssertionError("limits were measured")
+
+    monkeypatch.setattr("darkarcs.limits.measure_limits", measured)
+    scene = str(small_scenes.write(tmp_path))
+    for model, message in (("nowhere", "nowhere"), ("darkarcs-fair-hst-fit-evidence", "arcsec")):
+        with pytest.raises(DarkarcsError, match=message):
+            CliRunner().invoke(
+                app, ["limit", scene, *SMALL, "--model", model], catch_exceptions=False
+            )
 
 
 def test_models_are_put_beside_measured_limits(

@@ -147,7 +147,7 @@ def require_controls(num_controls: int, false_positive_rate: float) -> None:
     DataError
         If there are too few controls for a single false positive at this rate.
     """
-    if num_controls * false_positive_rate < 1:
+    if num_controls * false_positive_rate + 1e-9 < 1:
         raise DataError(
             f"{num_controls} smooth lenses set no threshold at {false_positive_rate:.2%} false "
             f"positives: take at least {int(np.ceil(1 / false_positive_rate))} (--num-controls)"

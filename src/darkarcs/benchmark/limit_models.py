@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -92,6 +92,32 @@ def place_models(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return tuple(point.model_copy(update=made) for point in points)
+
+
+def try_models(
+    scene: Scene, request: LimitRequest, folders: Sequence[Path], *, device: str = "cpu"
+) -> None:
+    """Let models read two images of a scene, before limits are measured that take long.
+
+    Parameters
+    ----------
+    scene : Scene
+        Of the limits.
+    request : LimitRequest
+        Its lenses.
+    folders : sequence of pathlib.Path
+        Model folders.
+    device : str, default "cpu"
+        Where the models run.
+
+    Raises
+    ------
+    DarkarcsError
+        If a folder holds no model, or its model cannot read such images.
+    """
+    images = simulate(SimulationRequest(scene=scene, seed=request.seed, num=2, part=request.part))
+    for folder in folders:
+        Predictor(folder, device).logits(images)
 
 
 def read_limits(path: Path) -> LimitResult:

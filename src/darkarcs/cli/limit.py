@@ -103,6 +103,7 @@ def limit(
             )
         _give(result, out, figure, as_json)
         return
+    _try_models(chosen, request, models or ())
     result = _measure(chosen, request, overrides or (), beside)
     _give(result, out, figure, as_json)
 
@@ -164,6 +165,15 @@ def _measure(
     with show_progress(f"limits of {scene.name}", count_images(scene, request)) as advance:
         result = measure_limits(scene, request, overrides=overrides, progress=advance)
     return result.model_copy(update={"models": beside(request)})
+
+
+def _try_models(scene: Any, request: Any, models: Sequence[str]) -> None:
+    if not models:
+        return
+    from darkarcs.benchmark.limit_models import try_models
+    from darkarcs.zoo import resolve
+
+    try_models(scene, request, [resolve(model) for model in models])
 
 
 def _place(
