@@ -15,7 +15,7 @@ from darkarcs.errors import ConfigurationError, ModelError
 from darkarcs.evaluation import Predictions
 from darkarcs.evaluation.conformal import ConformalScore, PredictionSets, coverage_summary
 from darkarcs.evaluation.intervals import wilson_interval
-from darkarcs.explain import ErasingSettings
+from darkarcs.explain import ErasingSettings, require_erasable
 from darkarcs.inference.predictor import Predictor
 from darkarcs.model_folder import TestTimeAugmentation
 from darkarcs.models import ImageClassifier
@@ -92,6 +92,7 @@ def examine(
     model = predictor.folder.model
     assert isinstance(model, ImageClassifier)
     if erasing is not None and erasing.rounds:
+        require_erasable(model)
         _ = predictor.readers  # found by a pass of its own, which the tap must not take for images
     logits, rounds, seen = [], [], []
     starts = range(0, len(images), predictor.batch_size)
