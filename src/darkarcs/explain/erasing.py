@@ -178,8 +178,7 @@ def iterative_erasing_prediction(
     """
     _check(rounds, confidence, combine, kind, share)
     prefix = require_erasable(model) if rounds else 0
-    if rounds and readers is None:
-        readers = reading_tokens(model, images)
+    readers = reading_tokens(model, images) if rounds and readers is None else readers
     replacement = filling(images, fill, seed)
     current = images.clone()
     active = torch.arange(len(images), device=images.device)
@@ -191,22 +190,20 @@ def iterative_erasing_prediction(
         all_logits.append(_placed(output.logits, active, len(images)))
         if keep_sequence:
             sequence.append(_placed(current[active], active, len(images)))
-        doubtful = (output.logits / temperature).softmax(dim=1).amax(dim=1) < confidence
+        doubtful = _highest(output.logits, temperature) < confidence
         active = active[doubtful]
         if number == rounds or not len(active):
             break
-        attention = output.captured["attention.-1"][doubtful].float().cpu().numpy()
-        looked = class_attention(attention, prefix, readers=readers)
-        seen = torch.from_numpy(looked).to(images.device)
+        seen = _attended(output.captured["attention.-1"][doubtful], prefix, readers)
         before = current[active]
         if kind == "darken":
             current[active] = darken(before, seen)
-            changed = (current[active] != before).flatten(1).any(dim=1)
+            changed = _changed(current[active], before)
         else:
             if erased is None:
                 erased = seen.new_zeros(len(images), seen[0].numel(), dtype=torch.bool)
             grown = erase_least(seen, erased[active], share)
-            changed = (grown != erased[active]).any(dim=1)
+            changed = _changed(grown, erased[active])
             erased[active] = grown
             hidden = _pixels_of(grown, seen.shape[-1], current)
             current[active] = torch.where(hidden, replacement[active], before)
@@ -216,12 +213,11 @@ def iterative_erasing_prediction(
     logits = torch.stack(all_logits)  # (rounds computed, B, K)
     used = (~logits.isnan().any(dim=2)).sum(dim=0) - 1  # (B,)
     last = logits[used, torch.arange(len(images), device=images.device)]
-    confident = (last / temperature).softmax(dim=1).amax(dim=1) >= confidence
     averaged = rounds > 0 and combine == "mean"
     return ErasingPrediction(
         logits=logits.log_softmax(dim=2).nanmean(dim=0) if averaged else last,
         rounds_used=used,
-        confident=confident,
+        confident=_highest(last, temperature) >= confidence,
         sequence=torch.stack(sequence) if keep_sequence else None,
         sequence_logits=logits,
     )
@@ -304,6 +300,21 @@ def erase_least(attention: Tensor, erased: Tensor, share: float) -> Tensor:
     order = scores.argsort(dim=1, stable=True).argsort(dim=1, stable=True)  # rank of each patch
     left = (~erased).sum(dim=1, keepdim=True)
     return erased | (order < torch.minimum(torch.tensor(count), left - 1))
+
+
+def _attended(attention: Tensor, prefix: int, readers: slice | None) -> Tensor:
+    """Give the attention to patches, (B, g, g), where the model is."""
+    looked = class_attention(attention.float().cpu().numpy(), prefix, readers=readers)
+    return torch.from_numpy(looked).to(attention.device)
+
+
+def _highest(logits: Tensor, temperature: float) -> Tensor:
+    """Give the probability of the likeliest class, (B,)."""
+    return (logits / temperature).softmax(dim=1).amax(dim=1)
+
+
+def _changed(images: Tensor, others: Tensor) -> Tensor:
+    return (images != others).flatten(1).any(dim=1)
 
 
 def _check(rounds: int, confidence: float, combine: str, kind: str, share: float) -> None:
