@@ -105,3 +105,11 @@ def test_one_class_will_do_and_labels_are_asked_for_elsewhere(folder: str, tmp_p
     assert read_model_folder(run.model).description.class_names == ("sub",)
     with pytest.raises(DataError, match="training needs labels"):
         train(recipe(), folder, tmp_path / "plain")
+
+
+def test_classes_that_were_not_learned_from_are_not_told_apart(tmp_path: Path) -> None:
+    data.save(ring_lenses(), tmp_path / "rings.h5")
+    run = train(pretext(1), str(tmp_path / "rings.h5"), tmp_path / "run")
+    assert len(read_model_folder(run.model).description.class_names) == 2
+    with pytest.raises(ModelError, match="trained without labels and tells no classes apart"):
+        classify(run.model, [str(tmp_path / "rings.h5")])

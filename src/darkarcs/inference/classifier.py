@@ -34,14 +34,16 @@ def open_classifier(
     ------
     ModelError
         If the folder cannot be read, or its model was trained to measure only, or without any
-        class.
+        label.
     """
     predictor = Predictor(folder, device, batch_size)
     described = predictor.folder.description
     objective = described.provenance.get("recipe", {}).get("objective", {})
     measures = objective.get("kind") == "regression"
     weight = objective.get("classification", {}).get("weight", 0) if measures else 1
-    if len(described.class_names) < 2 and not measures:
+    # where no label was learned from, the loss chose the epoch
+    untaught = described.provenance.get("selected_by") == "validation_loss"
+    if (len(described.class_names) < 2 or untaught) and not measures:
         raise ModelError(
             f"{folder}: was trained without labels and tells no classes apart: give it some by "
             f"darkarcs train --set model.pretrained={predictor.folder.path / WEIGHTS}"
