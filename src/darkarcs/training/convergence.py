@@ -37,8 +37,8 @@ def has_converged(
     """
     if len(validation_auc) < 4:
         return False
-    cut = len(validation_auc) - max(1, round(tail * len(validation_auc)))
-    before, after = max(validation_auc[:cut]), max(validation_auc[cut:])
+    early, late = _divide(validation_auc, tail)
+    before, after = max(early), max(late)
     return bool(after - before <= max(tolerance * (1 - before), 5e-4))
 
 
@@ -73,6 +73,11 @@ def loss_has_converged(
     """
     if len(validation_loss) < 4:
         return False
-    cut = len(validation_loss) - max(1, round(tail * len(validation_loss)))
-    before, after = min(validation_loss[:cut]), min(validation_loss[cut:])
+    early, late = _divide(validation_loss, tail)
+    before, after = min(early), min(late)
     return bool(before - after <= tolerance * (validation_loss[0] - before))
+
+
+def _divide(curve: Sequence[float], tail: float) -> tuple[Sequence[float], Sequence[float]]:
+    cut = len(curve) - max(1, round(tail * len(curve)))
+    return curve[:cut], curve[cut:]
