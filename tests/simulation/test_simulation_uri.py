@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from darkarcs import data
-from darkarcs.errors import ConfigurationError
+from darkarcs.errors import ConfigurationError, DataError
 from darkarcs.simulation import SimulationRequest, parse_uri, simulate
 from small_scenes import scene, write
 
@@ -119,3 +119,11 @@ def test_the_source_names_the_options_that_matter() -> None:
     assert plain.source == "scene:small?seed=0&num=3&part=train"
     null = SimulationRequest(scene=one, num=3, null="massless", noiseless=True, start=2)
     assert null.source.endswith("&start=2&noiseless=1&null=massless")
+
+
+def test_a_reference_may_be_longer_than_a_file_name(uri: str) -> None:
+    long = f"{uri}?seed=1&num=2" + 16 * "&classes=no,vortex"
+    assert len(long) > 255
+    assert len(data.open(long)) == 2
+    with pytest.raises(DataError, match="there is no such file or folder"):
+        data.open(300 * "a")

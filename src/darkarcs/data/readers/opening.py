@@ -86,7 +86,7 @@ def open(uri: str | Path, skip_bad: bool = False, labelled: bool | None = None) 
     """
     text = str(uri)
     path = Path(uri)
-    if not path.exists():
+    if not os.path.exists(path):  # a reference may be longer than any file name
         if scheme_of(text) is not None:
             return _with_labels(open_scheme(text), labelled, text)
         raise DataError(f"{text}: there is no such file or folder")
