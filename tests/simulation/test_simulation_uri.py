@@ -122,7 +122,7 @@ def test_the_source_names_the_options_that_matter() -> None:
 
 
 def test_a_reference_may_be_longer_than_a_file_name(uri: str) -> None:
-    long = f"{uri}?seed=1&num=2" + 16 * "&classes=no,vortex"
+    long = f"{uri}?seed=1&num=2&classes=no,vortex&classes.axion.dark_fraction=0.3" + 250 * "0"
     assert len(long) > 255
     assert len(data.open(long)) == 2
     with pytest.raises(DataError, match="there is no such file or folder"):
