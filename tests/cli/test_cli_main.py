@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,13 @@ def folder(tmp_path: Path) -> Path:
         Image.fromarray((240 * np.clip(ring, 0, 1)).astype(np.uint8)).save(path)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
     return tmp_path
+
+
+def test_version_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = run(["--version"], capsys, monkeypatch)
+    assert (code, out, err) == (0, f"darkarcs {version('darkarcs')}\n", "")
 
 
 def test_from_a_folder_of_images_to_a_report(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Annotated
 
 import typer
 
+from darkarcs import __version__
 from darkarcs.cli import bench, data, zoo
 from darkarcs.cli.benchmark import benchmark
 from darkarcs.cli.classify import classify
@@ -31,7 +33,6 @@ from darkarcs.errors import DarkarcsError
 
 app = typer.Typer(
     name="darkarcs",
-    help="Reads the nature of dark matter from images of strong gravitational lenses.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -61,6 +62,24 @@ for _verb in (
     app.command()(_verb)
 for _name, _group in (("data", data.app), ("zoo", zoo.app), ("bench", bench.app)):
     app.add_typer(_group, name=_name)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"darkarcs {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Reads the nature of dark matter from images of strong gravitational lenses."""
 
 
 def main() -> None:
