@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,6 +17,7 @@ from darkarcs.benchmark.sweep_settings import load_sweep
 from darkarcs.data import SplitSettings, divide
 from darkarcs.errors import ConfigurationError, OutputExistsError
 from darkarcs.evaluation import evaluate_predictions
+from darkarcs.evaluation.compare import compare_predictions
 from darkarcs.explain import ErasingSettings
 from darkarcs.inference import Predictor
 from darkarcs.model_folder import read_description
@@ -63,6 +65,20 @@ def test_arms_spend_alike_and_are_measured(files: Path) -> None:
         assert row.learning_rate == best.learning_rate
         curve = [point["validation_auc"] for point in row.learning_curve]
         assert best.validation_auc == max(curve)
+    assert plain.difference_interval is None
+    models = [
+        files / "runs" / row.arm / "labels-10-seed-0" / f"rate-{row.learning_rate:g}" / "model"
+        for row in rows
+    ]
+    images = data.open(uri)
+    settings = SplitSettings.parse(read_description(models[0]).split["settings"], "split")
+    whole = divide(images, settings.model_copy(update={"num_per_class": None}))["validation"]
+    seen = divide(images, settings)
+    left = np.setdiff1d(whole, np.concatenate([seen["train"], seen["validation"]]))
+    first, second = (Predictor(model).predict(images.select(left), "x") for model in models)
+    macro = compare_predictions(second, first)["macro"]
+    assert random.difference_interval == pytest.approx(macro["interval"])
+    assert macro["difference"] == pytest.approx(random.auc - plain.auc)
     assert plain.num_images == 20 - 2  # a tenth of 200, less the run's own validation images
     written = json.loads((files / "results" / "sweeps" / "tiny.json").read_text("utf-8"))
     assert [row["auc"] for row in written["rows"]] == [row.auc for row in rows]
@@ -196,4 +212,9 @@ def test_summary_by_hand() -> None:
         [0.15 - 12.7062 * 0.05, 0.15 + 12.7062 * 0.05], abs=1e-4
     )
     assert other["throughput"] == pytest.approx(10)
+    single = [row for row in rows if row["seed"] == 1]
+    single[1] = {**single[1], "difference_interval": [0.1, 0.3]}
+    plain, other = summarize(single)
+    assert (plain["difference_interval"], "interval_over" in plain) == (None, False)
+    assert (other["difference_interval"], other["interval_over"]) == ([0.1, 0.3], "images")
     assert summarize([{**row, "wall_time": 0.0} for row in rows])[0]["throughput"] is None

@@ -19,7 +19,8 @@ from darkarcs.benchmark.sweep_settings import DEVELOPMENT, Sweep, SweepRun
 from darkarcs.configuration import read_yaml
 from darkarcs.data import LensImages, SplitSettings, divide
 from darkarcs.errors import ConfigurationError, require_new
-from darkarcs.evaluation import evaluate_predictions
+from darkarcs.evaluation import Predictions, evaluate_predictions
+from darkarcs.evaluation.compare import difference_interval
 from darkarcs.inference import Predictor
 from darkarcs.inference.filing import TEST_LOG, log_evaluation
 from darkarcs.model_folder import read_description
@@ -92,6 +93,7 @@ def run_sweep(
         tuned: dict[str, float] = {}
         for seed in sweep.seeds:
             models: dict[str, Path] = {}
+            plain: Predictions | None = None
             for arm in sweep.arms:
                 if progress is not None:
                     progress(f"{arm}, {labels or 'all'} labels, seed {seed}")
@@ -108,8 +110,15 @@ def run_sweep(
                     source = (data_uri, images.content_hash)
                     tried = _train_rates(rates, recipe, source, folder, device)
                     models[arm] = max(tried, key=lambda one: one.rate.order).model
-                    row = _measure(sweep, arm, labels, seed, models[arm], images, results)
-                    row = row.model_copy(update={"tried": tuple(one.rate for one in tried)})
+                    row, predictions = _measure(
+                        sweep, arm, labels, seed, models[arm], images, results
+                    )
+                    found: dict[str, Any] = {"tried": tuple(one.rate for one in tried)}
+                    if plain is not None:
+                        found["difference_interval"] = difference_interval(predictions, plain)
+                    if arm == next(iter(sweep.arms)):
+                        plain = predictions
+                    row = row.model_copy(update=found)
                     logger.info("%s: AUC %.4f on %s", folder, row.auc, sweep.measured_on)
                 if sweep.tuned_with == "first seed":
                     tuned[arm] = row.learning_rate
@@ -243,7 +252,7 @@ def _measure(
     model: Path,
     images: LensImages,
     results: Path | None,
-) -> SweepRow:
+) -> tuple[SweepRow, Predictions]:
     description = read_description(model)
     settings = SplitSettings.parse(description.split["settings"], "split")
     splits = divide(images, settings)
@@ -257,15 +266,16 @@ def _measure(
     if not len(chosen):
         raise ConfigurationError(f"{sweep.name}: no images are left to measure on")
     predictor, seen = Predictor(model), images.select(chosen)
-    evaluations = []
+    evaluations, kept = [], []
     for erasing in (None,) if sweep.erasing is None else (None, sweep.erasing):
         predictions = predictor.predict(seen, sweep.measured_on, erasing=erasing)
         evaluations.append(evaluate_predictions(predictions))
+        kept.append(predictions)
         if sweep.measured_on == "test" and results is not None:
             name = f"{description.name}-{seed}"
             log_evaluation(results / TEST_LOG, name, evaluations[-1], predictions)
     evaluation, provenance = evaluations[0], description.provenance
-    return SweepRow(
+    row = SweepRow(
         arm=arm,
         num_per_class=labels,
         seed=seed,
@@ -286,6 +296,7 @@ def _measure(
             for point in provenance["learning_curve"]
         ],
     )
+    return row, kept[0]
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

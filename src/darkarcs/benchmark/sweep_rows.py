@@ -68,6 +68,9 @@ class SweepRow(BaseModel):
         they were kept.
     auc, auc_interval : float, and tuple of float
         Macro AUC and its 95 % interval over images.
+    difference_interval : tuple of float, optional
+        Paired 95 % interval, over images, of the difference from the first arm with as many labels
+        and the same seed; None for that arm itself, and where it was not measured beside it.
     auc_erasing : float, optional
         Macro AUC where the same model predicts by iterative erasing.
     num_images : int
@@ -97,6 +100,7 @@ class SweepRow(BaseModel):
     tried: tuple[TriedRate, ...] = ()
     auc: float
     auc_interval: tuple[float, float]
+    difference_interval: tuple[float, float] | None = None
     auc_erasing: float | None = None
     num_images: int
     images_seen: int
@@ -166,7 +170,8 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     list of dict
         For each number of labels and arm: ``auc`` (mean), ``spread`` (standard deviation over
         seeds), ``difference`` (mean difference from the first arm), ``difference_interval`` (95 %,
-        Student's t over seeds; None with one seed), ``throughput`` (training images / s;
+        Student's t over seeds; of one seed the paired one over images, where it was kept:
+        then ``interval_over`` is "images"), ``throughput`` (training images / s;
         None where all runs are of an earlier result, perhaps of another machine); where models
         also predicted by erasing ``erasing_gain`` and ``erasing_gain_interval``, likewise.
 
@@ -196,6 +201,7 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             mine = [r for r in rows if r["arm"] == arm and r["num_per_class"] == labels]
             plain = areas[arms[0]]
             differences = [auc - plain[seed] for seed, auc in areas[arm].items() if seed in plain]
+            over_images = mine[0].get("difference_interval") if len(mine) == 1 else None
             summary.append(
                 {
                     "num_per_class": labels,
@@ -206,7 +212,8 @@ def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     if len(mine) > 1
                     else None,
                     "difference": float(np.mean(differences)) if differences else None,
-                    "difference_interval": mean_interval(differences),
+                    "difference_interval": over_images or mean_interval(differences),
+                    **({"interval_over": "images"} if over_images else {}),
                     "throughput": _throughput(mine),
                     "converged": sum(row["converged"] for row in mine),
                     **_erasing_gain(mine),

@@ -48,6 +48,7 @@ def sweep(
     for line in summary:
         interval = line["difference_interval"]
         shown = "" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+        shown += " over images" if line.get("interval_over") == "images" else ""
         pace = "" if line["throughput"] is None else f"  {line['throughput']:.0f} images/s"
         typer.echo(
             f"{line['num_per_class'] or 'all':>5} labels  {line['arm']:28} AUC {line['auc']:.4f}  "

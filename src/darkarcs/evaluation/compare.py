@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,76 @@ def compare_predictions(
     DataError
         If a file has no labels, classes or labels differ, or no image of two classes is shared.
     """
+    both = _on_shared_images(first, second)
+    shared, scores, classes = both.shared, both.scores, both.classes
+    labels, groups = require_labels(shared), shared.groups
+    names = shared.class_names
+    present = [k for k in range(len(names)) if (labels == k).any()]
+    result = {
+        "n": len(shared),
+        "only_in_first": len(first) - len(shared),
+        "only_in_second": len(second) - len(shared),
+        "classes": list(names),
+        "first": _side(first, scores[0], labels, classes, groups, level),
+        "second": _side(second, scores[1], labels, classes, groups, level),
+        "per_class": {names[k]: _test(scores, labels, [k], groups, level) for k in present},
+        "macro": _test(scores, labels, classes, groups, level),
+        "method": "cluster" if has_clusters(groups) else "delong",
+        "level": level,
+    }
+    result["bootstrap"] = _bootstrap(scores, labels, classes, groups, num_bootstrap, seed, level)
+    result["warnings"] = _warnings(first, second, result)
+    return result
+
+
+def difference_interval(
+    first: Predictions, second: Predictions, *, level: float = 0.95
+) -> tuple[float, float] | None:
+    """Give the paired interval of the difference of two models' macro AUCs, first minus second.
+
+    Parameters
+    ----------
+    first, second : Predictions
+        Labelled, with the same classes in any order.
+    level : float, default 0.95
+        Of the interval.
+
+    Returns
+    -------
+    tuple of float, optional
+        As in ``macro`` of `compare_predictions`; None where the rankings do not differ.
+
+    Raises
+    ------
+    DataError
+        As `compare_predictions`.
+    """
+    both = _on_shared_images(first, second)
+    labels = require_labels(both.shared)
+    interval = _test(both.scores, labels, both.classes, both.shared.groups, level)["interval"]
+    return None if interval is None else (interval[0], interval[1])
+
+
+@dataclass(frozen=True)
+class _Both:
+    """What two models say of the images that both have seen.
+
+    Attributes
+    ----------
+    shared : Predictions
+        Of the first, on these images.
+    scores : ndarray, shape (2, K, M)
+        One against the rest, of both.
+    classes : list of int
+        Those whose areas the macro average takes.
+    """
+
+    shared: Predictions
+    scores: NDArray[np.float64]
+    classes: list[int]
+
+
+def _on_shared_images(first: Predictions, second: Predictions) -> _Both:
     if set(first.class_names) != set(second.class_names):
         raise DataError(
             f"cannot compare: the first file has the classes {', '.join(first.class_names)},"
@@ -119,27 +189,9 @@ def compare_predictions(
     scores = np.stack(
         [one_vs_rest_scores(shared.logits), one_vs_rest_scores(other.logits[:, order])]
     )
-    names = shared.class_names
-    present = [k for k in range(len(names)) if (labels == k).any()]
-    macro_classes = [1] if len(names) == 2 else present
-    groups = shared.groups
-    result = {
-        "n": len(shared),
-        "only_in_first": len(first) - len(shared),
-        "only_in_second": len(second) - len(shared),
-        "classes": list(names),
-        "first": _side(first, scores[0], labels, macro_classes, groups, level),
-        "second": _side(second, scores[1], labels, macro_classes, groups, level),
-        "per_class": {names[k]: _test(scores, labels, [k], groups, level) for k in present},
-        "macro": _test(scores, labels, macro_classes, groups, level),
-        "method": "cluster" if has_clusters(groups) else "delong",
-        "level": level,
-    }
-    result["bootstrap"] = _bootstrap(
-        scores, labels, macro_classes, groups, num_bootstrap, seed, level
-    )
-    result["warnings"] = _warnings(first, second, result)
-    return result
+    number = len(shared.class_names)
+    present = [k for k in range(number) if (labels == k).any()]
+    return _Both(shared, scores, [1] if number == 2 else present)
 
 
 def _side(

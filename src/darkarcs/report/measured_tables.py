@@ -111,7 +111,8 @@ def sweep_table(content: dict[str, Any]) -> str:
             str(line["num_per_class"] or "all"),
             line["arm"],
             f"{line['auc']:.{digits}f}{spread}{mark}",
-            _difference(line["difference"], line["difference_interval"]),
+            _difference(line["difference"], line["difference_interval"])
+            + (" over images" if line.get("interval_over") == "images" else ""),
             str(line["seeds"]),
             *spent[line["arm"], line["num_per_class"]],
             "" if line["throughput"] is None else f"{line['throughput']:.0f}",
