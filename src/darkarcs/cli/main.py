@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from darkarcs import __version__
 from darkarcs.cli import bench, data, zoo
 from darkarcs.cli.benchmark import benchmark
 from darkarcs.cli.classify import classify
@@ -66,13 +66,13 @@ for _name, _group in (("data", data.app), ("zoo", zoo.app), ("bench", bench.app)
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"darkarcs {__version__}")
+        typer.echo(f"darkarcs {version('darkarcs')}")
         raise typer.Exit
 
 
 @app.callback()
 def root(
-    version: Annotated[
+    show_version: Annotated[
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
