@@ -107,30 +107,6 @@ def test_each_look_at_a_test_set_is_logged(measured: tuple[Suite, list[Path], Pa
     assert {row["data_hash"] for row in rows} == hashes
 
 
-def test_lenses_that_sets_share_are_looked_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite, model = small_suite(tmp_path), write_model(tmp_path / "three")
-    seen: list[bytes] = []
-    logits = Predictor.logits
-
-    def count(self: Predictor, images: LensImages, *others: Any) -> Any:
-        seen.extend(image.tobytes() for image in images.images)
-        return logits(self, images, *others)
-
-    monkeypatch.setattr(Predictor, "logits", count)
-    result = run_suite(suite, [model], tmp_path / "out")
-    every = [simulate(one.request) for one in suite.sets.values()]
-    smooth = [images.images[images.labels == 0] for images in every]
-    assert np.array_equal(smooth[0], smooth[1])  # few and many subhalos beside the same ones
-    assert len(seen) == len(set(seen)) < sum(len(images) for images in every)
-    assert set(seen) == {image.tobytes() for images in every for image in images.images}
-    for name, images, score in zip(suite.sets, every, result.scores, strict=True):
-        none = Predictor(model).predict(images, "test").probabilities[:, 0]
-        assert score.set == name
-        assert score.auc == pytest.approx(auc(1 - none, images.labels > 0), abs=2e-3)
-
-
 def test_a_second_run_simulates_and_predicts_nothing(
     measured: tuple[Suite, list[Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +116,7 @@ def test_a_second_run_simulates_and_predicts_nothing(
         raise AssertionError("made again")
 
     monkeypatch.setattr(suite_sets, "simulate", refuse)
-    monkeypatch.setattr(Predictor, "logits", refuse)
+    monkeypatch.setattr(Predictor, "predict", refuse)
     again = run_suite(suite, models[:2], folder / "again", cache=folder / "out" / "cache")
     first = {(s.model, s.set): s for s in result_of(folder).scores}
     assert list(again.scores) == [first[s.model, s.set] for s in again.scores]

@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkarcs.data import LensImages, load, save
-from darkarcs.data.lens_images import pixel_identity
 from darkarcs.data.resampling import border_median
 from darkarcs.data.stretching import brightness
 from darkarcs.errors import DarkarcsError, DataError, OutputExistsError
 from darkarcs.evaluation import Predictions, read_predictions, write_predictions
 from darkarcs.inference import Predictor, SharedImages
-from darkarcs.inference.tabulating import tabulate
 from darkarcs.model_folder import TestTimeAugmentation, short_identities
 from darkarcs.scenes import BLOCK
 from darkarcs.simulation import SimulationRequest, simulate
@@ -135,9 +133,6 @@ class Contender:
         Why it cannot read the set.
     overlap : int
         Images of the set that it was trained or selected on.
-    answers : dict of str to ndarray, shape (K,)
-        What it said of images so far, by a hash of their pixels: many sets share their lenses
-        without substructure.
     """
 
     predictor: Predictor
@@ -146,7 +141,6 @@ class Contender:
     notes: list[str] = field(default_factory=list)
     problem: str = ""
     overlap: int = 0
-    answers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -188,7 +182,6 @@ class Contender:
         self.overlap += sum(int(np.isin(short, values).sum()) for values in seen)
         known = _known(file, images)
         if known is not None:
-            self.answers.update(zip(_keys(images), known.logits, strict=True))
             self.parts.append(known)
             return
         try:
@@ -201,16 +194,9 @@ class Contender:
         self.parts.append(predicted)
 
     def _predict(self, shared: SharedImages) -> Predictions:
-        images, folder = shared.images, self.predictor.folder
-        keys = _keys(images)
-        new = np.array([row for row, key in enumerate(keys) if key not in self.answers], np.int64)
-        if len(new):
-            taken = shared.part(new).taken_by(self.predictor)
-            said = self.predictor.logits(taken, self.augmentation) / folder.description.temperature
-            self.answers.update(zip([keys[row] for row in new], said, strict=True))
-        logits = np.stack([self.answers[key] for key in keys])
+        images = shared.taken_by(self.predictor)
         try:
-            return tabulate(folder, images, logits, SPLIT)
+            return self.predictor.predict(images, SPLIT, self.augmentation)
         except DarkarcsError:
             if _knows(self.predictor.class_names, images.class_names):
                 raise
@@ -221,12 +207,7 @@ class Contender:
             pixel_scale=images.pixel_scale,
             manifest=images.manifest,
         )
-        return tabulate(folder, blind, logits, SPLIT)
-
-
-def _keys(images: LensImages) -> list[str]:
-    """Tell images apart by what a model is shown, whatever their scene and index."""
-    return [f"{pixel_identity(image)} {images.pixel_scale}" for image in images.images]
+        return self.predictor.predict(blind, SPLIT, self.augmentation)
 
 
 def _known(file: Path, images: LensImages) -> Predictions | None:

@@ -25,7 +25,6 @@ from darkarcs.explain import (
 )
 from darkarcs.inference.erasing import predict_by_erasing
 from darkarcs.inference.intake import take_images
-from darkarcs.inference.tabulating import renumbered, tabulate
 from darkarcs.model_folder import (
     ModelFolder,
     TestTimeAugmentation,
@@ -287,11 +286,34 @@ class Predictor:
         ModelError
             If the images are of a class that the model does not know.
         """
-        renumbered(images, self.class_names)  # refused before the work
+        labels = self._renumber(images)
         logits = self.logits(images, test_time_augmentation, progress, erasing)
         strategy = "" if erasing is None else f"?{erasing.label()}"
-        scaled = logits / self.folder.description.temperature
-        return tabulate(self.folder, images, scaled, split, strategy)
+        return Predictions(
+            identities=images.metadata["identity"],
+            groups=images.metadata["group"],
+            names=images.metadata["name"],
+            labels=labels,
+            logits=logits / self.folder.description.temperature,
+            class_names=self.class_names,
+            split=split,
+            model_hash=self.folder.model_hash + strategy,
+        )
+
+    def _renumber(self, images: LensImages) -> NDArray[np.int64] | None:
+        if images.labels is None:
+            return None
+        known = {name: index for index, name in enumerate(self.class_names)}
+        if "sub" in known:  # any substructure is the positive class of a two-class model
+            known = {"cdm": known["sub"], "axion": known["sub"], **known}
+        unknown = [name for name in images.class_names if name not in known]
+        if unknown:
+            raise ModelError(
+                f"the data hold class {', '.join(unknown)}, but the model tells apart "
+                f"{', '.join(self.class_names)}: evaluate on data of these classes"
+            )
+        numbers = np.array([known[name] for name in images.class_names], dtype=np.int64)
+        return numbers[images.labels]
 
     def attention(self, images: LensImages) -> NDArray[np.float32] | None:
         """Give the attention map of each image.

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from darkarcs.data import LensImages
 from darkarcs.inference.predictor import Predictor
 
@@ -32,27 +29,6 @@ class SharedImages:
         self.images = images
         self._cache = cache
         self._fitted: dict[str, LensImages] = {}
-        self._parts: dict[bytes, SharedImages] = {}
-
-    def part(self, rows: NDArray[np.int64]) -> SharedImages:
-        """Take some of the images, the same object for the same ones.
-
-        Parameters
-        ----------
-        rows : ndarray of int64, shape (M,)
-            Which.
-
-        Returns
-        -------
-        SharedImages
-            These, or itself for all.
-        """
-        if np.array_equal(rows, np.arange(len(self.images))):
-            return self
-        key = rows.tobytes()
-        if key not in self._parts:
-            self._parts[key] = SharedImages(self.images.select(rows), self._cache)
-        return self._parts[key]
 
     def taken_by(self, predictor: Predictor) -> LensImages:
         """Give a model the images that it takes.
