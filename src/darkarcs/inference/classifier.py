@@ -8,6 +8,7 @@ import torch
 
 from darkarcs.errors import ModelError
 from darkarcs.inference.predictor import Predictor
+from darkarcs.measurement import has_measurement, measures_only
 from darkarcs.model_folder import WEIGHTS
 
 
@@ -38,18 +39,15 @@ def open_classifier(
     """
     predictor = Predictor(folder, device, batch_size)
     described = predictor.folder.description
-    objective = described.provenance.get("recipe", {}).get("objective", {})
-    measures = objective.get("kind") == "regression"
-    weight = objective.get("classification", {}).get("weight", 0) if measures else 1
+    if measures_only(described.class_names, described.provenance.get("recipe", {})):
+        raise ModelError(
+            f"{folder}: measures substructure and tells no classes apart: use darkarcs measure"
+        )
     # where no label was learned from, the loss chose the epoch
     untaught = described.provenance.get("selected_by") == "validation_loss"
-    if (len(described.class_names) < 2 or untaught) and not measures:
+    if len(described.class_names) < 2 or (untaught and not has_measurement(predictor.folder.path)):
         raise ModelError(
             f"{folder}: was trained without labels and tells no classes apart: give it some by "
             f"darkarcs train --set model.pretrained={predictor.folder.path / WEIGHTS}"
-        )
-    if len(described.class_names) < 2 or not weight:
-        raise ModelError(
-            f"{folder}: measures substructure and tells no classes apart: use darkarcs measure"
         )
     return predictor

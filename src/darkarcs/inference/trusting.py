@@ -15,8 +15,8 @@ from darkarcs.data import LensImages
 from darkarcs.data.streams import LensStream, open_stream
 from darkarcs.errors import DataError, ModelError, OutputExistsError, require_new
 from darkarcs.evaluation.files import write_new
-from darkarcs.inference.classifier import open_classifier
 from darkarcs.inference.evaluate import select_split
+from darkarcs.inference.predictor import Predictor
 from darkarcs.model_folder import ModelDescription
 from darkarcs.models import ImageClassifier
 from darkarcs.released import CARD_FILE
@@ -89,7 +89,7 @@ def trust(
     if out is None and (folder / TRUST_FILE).exists():
         raise OutputExistsError(folder / TRUST_FILE)
     target = folder if out is None else require_new(Path(out))
-    predictor = open_classifier(folder, device)
+    predictor = Predictor(folder, device)
     description = predictor.folder.description
     train, validation = _splits(description, data_uri)
     train, validation = predictor.as_taken(train), predictor.as_taken(validation)

@@ -7,6 +7,7 @@ from darkarcs.measurement.files import (
     MeasuringModel,
     has_measurement,
     measurement_files,
+    measures_only,
     read_measurement,
 )
 from darkarcs.measurement.prediction import MeasuredBatch, predict_measurements
@@ -22,6 +23,7 @@ __all__ = [
     "find_targets",
     "has_measurement",
     "measurement_files",
+    "measures_only",
     "predict_measurements",
     "read_measurement",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -135,6 +135,32 @@ def has_measurement(folder: Path) -> bool:
         Whether its description is there.
     """
     return (Path(folder) / DESCRIPTION).is_file()
+
+
+def measures_only(class_names: Sequence[str], recipe: Mapping[str, Any]) -> bool:
+    """Tell whether a model was trained to measure and to tell no classes apart.
+
+    Parameters
+    ----------
+    class_names : sequence of str
+        Of the model.
+    recipe : mapping
+        That it was trained by, as its provenance holds it; may be empty.
+
+    Returns
+    -------
+    bool
+        True if its classes say nothing.
+
+    Examples
+    --------
+    >>> measures_only(("cdm",), {"objective": {"kind": "regression"}})
+    True
+    """
+    objective = recipe.get("objective", {})
+    if objective.get("kind") != "regression":
+        return False
+    return len(class_names) < 2 or not objective.get("classification", {}).get("weight", 0)
 
 
 def measurement_files(head: MeasurementHead, description: Measurement) -> dict[str, bytes]:

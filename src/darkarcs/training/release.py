@@ -170,9 +170,12 @@ def _trust(
     predictions: Predictions | None,
 ) -> dict[str, bytes]:
     """Fit what flags images unlike the training set; a run too small for it goes without."""
-    if predictions is None:
-        return {}
-    calibration, logits = prepared.validation, predictions.logits
+    calibration = prepared.validation
+    if predictions is None:  # one class: its logit says nothing, but features and pixels do
+        augmentation = description.test_time_augmentation
+        logits = _predict(model.cpu().eval(), prepared.validation_images, augmentation)
+    else:
+        logits = predictions.logits
     if prepared.stream is not None:  # validation has chosen the epoch, and a stream has others
         count = len(calibration)
         calibration = prepared.stream.images("validation", 2 * count).select(

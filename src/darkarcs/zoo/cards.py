@@ -10,7 +10,7 @@ import yaml
 
 from darkarcs.data import FittedPreprocessing
 from darkarcs.errors import ModelError
-from darkarcs.measurement import MEASUREMENT_FILES, has_measurement, read_measurement
+from darkarcs.measurement import MEASUREMENT_FILES, has_measurement, measures_only, read_measurement
 from darkarcs.model_folder import ModelDescription, hash_model_folder, read_description
 from darkarcs.released import (
     CARD_FILE,
@@ -45,6 +45,15 @@ _LIMITS = """\
 - It always answers with one of its classes, also for an image that is no lens; `classify` flags
   such images where the folder holds `trust.safetensors`.
 - Its probabilities assume the class proportions of its training images.
+"""
+
+#: Of models that tell no classes apart.
+_MEASURING_LIMITS = """\
+- It was trained on simulated lenses of one scene, and its intervals hold for lenses of that scene:
+  on images from a telescope, with another noise, another point-spread function or the lens galaxy's
+  light still in, they mean little.
+- It measures every image, also one that is no lens or holds no such substructure; `measure` flags
+  images unlike those of training where the folder holds `trust.safetensors`.
 """
 
 _RING_SIZE = """\
@@ -145,10 +154,14 @@ def task_name(class_names: Sequence[str]) -> str:
     return f"{_COUNT_WORDS.get(count, count)}-class"
 
 
+def _measures_only(description: ModelDescription) -> bool:
+    return measures_only(description.class_names, description.provenance.get("recipe", {}))
+
+
 def _front_matter(folder: Path, name: str, description: ModelDescription) -> str:
     values = {
         "name": name,
-        "task": task_name(description.class_names),
+        "task": "measuring" if _measures_only(description) else task_name(description.class_names),
         "classes": list(description.class_names),
         "parameters": count_parameters(folder / WEIGHTS_FILE),
         "license": LICENSE,
@@ -164,18 +177,26 @@ def _front_matter(folder: Path, name: str, description: ModelDescription) -> str
 def _body(folder: Path, name: str, description: ModelDescription) -> str:
     parameters = count_parameters(folder / WEIGHTS_FILE)
     size = (folder / WEIGHTS_FILE).stat().st_size / 2**20
-    limits = _LIMITS + (_RING_SIZE if description.class_names == ("no_sub", "sub") else "")
+    measures = _measures_only(description)
+    limits = (
+        _MEASURING_LIMITS
+        if measures
+        else _LIMITS + (_RING_SIZE if description.class_names == ("no_sub", "sub") else "")
+    )
+    does = (
+        "Measures substructure" if measures else f"Tells {' from '.join(description.class_names)}"
+    )
     return f"""\
 # {name}
 
-Tells {" from ".join(description.class_names)} in an image of a strong gravitational lens:
+{does} in an image of a strong gravitational lens:
 `{description.architecture.name}`, {parameters:,} parameters, stored as \
 {stored_type(folder / WEIGHTS_FILE)} ({size:.1f} MiB).{_describe_measuring(folder)}
 
 ## Use
 
 ```shell
-{_use(folder, name)}
+{_use(folder, name, measures)}
 ```
 
 ## Input
@@ -212,14 +233,14 @@ def _describe_measuring(folder: Path) -> str:
     return f"{found}."
 
 
-def _use(folder: Path, name: str) -> str:
-    lines = [
-        f"darkarcs classify {name} image.jpg --json",
-        f"darkarcs evaluate {name} DATA --out evaluation",
-        f"darkarcs zoo card {name}",
-    ]
+def _use(folder: Path, name: str, measures_only: bool) -> str:
+    lines = []
     if has_measurement(folder):
-        lines.insert(0, f"darkarcs measure {name} DATA --out measured")
+        lines.append(f"darkarcs measure {name} DATA --out measured")
+    if not measures_only:
+        lines.append(f"darkarcs classify {name} image.jpg --json")
+        lines.append(f"darkarcs evaluate {name} DATA --out evaluation")
+    lines.append(f"darkarcs zoo card {name}")
     return "\n".join(lines)
 
 
