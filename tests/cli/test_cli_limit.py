@@ -115,6 +115,7 @@ def test_models_are_put_beside_measured_limits(
     )
     assert after.rows == before.rows
     assert [(point.class_name, point.num) for point in after.models] == [("cdm", 6)]
+    assert after.models[0].model == "model"  # its name, not its place
     with pytest.raises(ConfigurationError, match="give the same scene"):
         CliRunner().invoke(app, [*beside, "--set", "num_pixels=21"], catch_exceptions=False)
     same = CliRunner().invoke(app, [*beside, "--classes", "cdm", "--json"], catch_exceptions=False)

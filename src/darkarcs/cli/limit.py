@@ -183,9 +183,14 @@ def _place(
         return ()
     from darkarcs.benchmark.limit_models import place_models
     from darkarcs.cli.evaluate import TEST_LOG
+    from darkarcs.model_folder import read_description
     from darkarcs.zoo import resolve
 
-    folders = {model: resolve(model) for model in models}
+    folders = {}
+    for model in models:
+        folder = resolve(model)
+        name = read_description(folder).name
+        folders[model if name in folders else name] = folder
     log = TEST_LOG if TEST_LOG.is_file() else None
     options: dict[str, Any] = {"cache": cache, "test_log": log}
     return place_models(scene, request, folders, known_lenses=known_lens, **options)
