@@ -24,6 +24,7 @@ REASONS = {
     "light": "its brightness or background",
     "texture": "its noise, sharpness or compression",
     "arrangement": "where its light lies",
+    "fit": "how well a smooth lens fits it",
     "features": "what the network sees in it",
     "neighbours": "no training image is like it to the network",
     "energy": "the network sees none of its classes in it",

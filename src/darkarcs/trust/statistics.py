@@ -2,7 +2,7 @@
 
 A network answers what it was asked. Preprocessing may divide an image's brightness out, pooling
 may forget where light lies, and an image of pure noise can fall onto the features of a lens.
-These numbers see what was lost, in three groups:
+These numbers see what was lost, in groups:
 
 ``light``
     Background, brightness, mean, extremes: in the units of the training images, hence only of
@@ -10,6 +10,8 @@ These numbers see what was lost, in three groups:
 ``texture``
     Power on scales of 2, 4, 8, 16 and 32 pixels (Haar wavelets), noise on the border, how
     peaked the smallest details are, pixels equal to their neighbour: noise, PSF, compression.
+``fit``
+    Of models that look at what fits of smooth lenses leave: `darkarcs.trust.fit_statistics`.
 ``arrangement``
     The mean and the scatter of the light in rings about the centre, the size of its moments
     around each, where its centre lies: rings and arcs against blobs, blanks and fields.
@@ -28,6 +30,7 @@ from numpy.typing import NDArray
 from darkarcs.data import FittedPreprocessing, LensImages
 from darkarcs.data.resampling import border_median, centre_crop
 from darkarcs.data.stretching import brightness
+from darkarcs.trust.fit_statistics import fit_statistics
 
 Floats = NDArray[np.float32]
 
@@ -59,8 +62,8 @@ def image_statistics(
     Returns
     -------
     dict of str to ndarray, shape (N, D), float64
-        By group (see the module's text): ``texture``, ``arrangement`` and, unless every image
-        is normalized by itself, ``light``. Finite for finite images.
+        By group (see the module's text): ``texture``, ``arrangement``, unless every image
+        is normalized by itself ``light``, and of residuals ``fit``. Finite for finite images.
 
     Examples
     --------
@@ -83,9 +86,11 @@ def image_statistics(
         groups["arrangement"].append(_by_image(arrangement(scaled)))
         if units_matter:
             unit = np.asarray(preprocessing.scale, dtype=np.float32)[:, None]
-            found = light(cut, background, bright) / unit
-            groups.setdefault("light", []).append(_by_image(np.arcsinh(found / SOFTENING)))
-    return {name: np.concatenate(parts) for name, parts in groups.items()}
+            amounts = light(cut, background, bright) / unit
+            groups.setdefault("light", []).append(_by_image(np.arcsinh(amounts / SOFTENING)))
+    found = {name: np.concatenate(parts) for name, parts in groups.items()}
+    fitted = fit_statistics(images)
+    return found if fitted is None else {**found, "fit": fitted}
 
 
 def light(images: Floats, background: Floats, bright: Floats) -> NDArray[np.float64]:
