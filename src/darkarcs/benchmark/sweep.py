@@ -110,15 +110,9 @@ def run_sweep(
                     source = (data_uri, images.content_hash)
                     tried = _train_rates(rates, recipe, source, folder, device)
                     models[arm] = max(tried, key=lambda one: one.rate.order).model
-                    row, predictions = _measure(
-                        sweep, arm, labels, seed, models[arm], images, results
-                    )
-                    found: dict[str, Any] = {"tried": tuple(one.rate for one in tried)}
-                    if plain is not None:
-                        found["difference_interval"] = difference_interval(predictions, plain)
-                    if arm == next(iter(sweep.arms)):
-                        plain = predictions
-                    row = row.model_copy(update=found)
+                    row, predictions = _measure(run, models[arm], images, results)
+                    row = _beside(row, predictions, plain, tried)
+                    plain = predictions if arm == next(iter(sweep.arms)) else plain
                     logger.info("%s: AUC %.4f on %s", folder, row.auc, sweep.measured_on)
                 if sweep.tuned_with == "first seed":
                     tuned[arm] = row.learning_rate
@@ -244,15 +238,19 @@ def _require_same(run: Path, wanted: Recipe, data_hash: str) -> None:
         )
 
 
+def _beside(
+    row: SweepRow, own: Predictions, plain: Predictions | None, tried: list[_Trained]
+) -> SweepRow:
+    """Add what a row alone does not know: the rates of its arm, and the first arm's predictions."""
+    interval = None if plain is None else difference_interval(own, plain)
+    rates = tuple(one.rate for one in tried)
+    return row.model_copy(update={"tried": rates, "difference_interval": interval})
+
+
 def _measure(
-    sweep: Sweep,
-    arm: str,
-    labels: int | None,
-    seed: int,
-    model: Path,
-    images: LensImages,
-    results: Path | None,
+    run: SweepRun, model: Path, images: LensImages, results: Path | None
 ) -> tuple[SweepRow, Predictions]:
+    sweep = run.sweep
     description = read_description(model)
     settings = SplitSettings.parse(description.split["settings"], "split")
     splits = divide(images, settings)
@@ -272,13 +270,13 @@ def _measure(
         evaluations.append(evaluate_predictions(predictions))
         kept.append(predictions)
         if sweep.measured_on == "test" and results is not None:
-            name = f"{description.name}-{seed}"
+            name = f"{description.name}-{run.seed}"
             log_evaluation(results / TEST_LOG, name, evaluations[-1], predictions)
     evaluation, provenance = evaluations[0], description.provenance
     row = SweepRow(
-        arm=arm,
-        num_per_class=labels,
-        seed=seed,
+        arm=run.arm,
+        num_per_class=run.labels,
+        seed=run.seed,
         learning_rate=provenance["recipe"]["training"]["learning_rate"],
         auc=evaluation["auc"]["macro"],
         auc_interval=tuple(evaluation["auc"]["interval"]),
