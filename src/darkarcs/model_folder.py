@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from darkarcs.configuration import Configuration
 from darkarcs.data import FittedPreprocessing
 from darkarcs.data.augmentation import apply_dihedral
+from darkarcs.data.lens_images import SMOOTH_FIT as SMOOTH_FIT
 from darkarcs.errors import ModelError, require_new
 from darkarcs.models import create_model
 
@@ -34,8 +35,6 @@ from darkarcs.models import create_model
 #: reflections, under which the physics does not change.
 TestTimeAugmentation = Literal["none", "dihedral"]
 
-#: Key of a set's manifest that tells how residuals were made (`darkarcs.fitting`).
-SMOOTH_FIT = "smooth_fit"
 WEIGHTS, DESCRIPTION, SEEN = "model.safetensors", "model.json", "seen.safetensors"
 
 

@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from darkarcs.data.ragged import RaggedTable
 from darkarcs.errors import DataError
 
+#: Key of a manifest that tells how residuals were made (`darkarcs.fitting`).
+SMOOTH_FIT = "smooth_fit"
+
 
 def pixel_identity(image: NDArray[Any]) -> str:
     """Hash the decoded pixels of one image.

@@ -10,10 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from darkarcs.data import LensImages
+from darkarcs.data.lens_images import SMOOTH_FIT, LensImages
 
-#: Key of a manifest that says how residuals were made; see `darkarcs.fitting.residuals`.
-SMOOTH_FIT = "smooth_fit"
 #: Channels of all bands together, which follow the residuals and the light of each.
 _MAPS = {1: 0, 2: 5}
 #: Fitted signal-to-noise of a pixel from which on it counts as light of the arc.
@@ -23,31 +21,49 @@ _FEW = 8
 _LEAST = 1e-6
 
 
-def fit_statistics(images: LensImages) -> NDArray[np.float64] | None:
-    """Measure residuals and fitted light.
+def fitted_bands(images: LensImages) -> int:
+    """Count the bands that residuals are of.
 
     Parameters
     ----------
     images : LensImages
-        Residuals of N fits, or images.
+        Residuals of fits, or images.
 
     Returns
     -------
-    ndarray, shape (N, 6 C), float64, or None
-        For each of C bands: log mean square of the residuals, everywhere and where there is light;
-        the correlation of neighbours; log of the largest residual; log of the fitted light's
-        signal-to-noise squared, in all; asinh of its peak. None for images that are no residuals.
+    int
+        0 for images that are no residuals.
     """
     told = images.manifest.get(SMOOTH_FIT)
     if told is None:
-        return None
-    bands = (images.num_channels - _MAPS[int(told.get("version", 2))]) // 2
-    residuals = images.images[:, :bands].astype(np.float64)  # (N, C, H, W)
-    light = images.images[:, bands : 2 * bands].astype(np.float64)
+        return 0
+    return (images.num_channels - _MAPS[int(told.get("version", 2))]) // 2
+
+
+def fit_statistics(pixels: NDArray[np.float32], bands: int) -> NDArray[np.float64]:
+    """Measure residuals and fitted light.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (N, channels, H, W)
+        Of N fits: residuals of C bands, then asinh of their light's signal-to-noise, then maps.
+    bands : int
+        C.
+
+    Returns
+    -------
+    ndarray, shape (N, 6 C), float64
+        For each of C bands: log mean square of the residuals, everywhere and where there is light;
+        the correlation of neighbours; log of the largest residual; log of the fitted light's
+        signal-to-noise squared, in all; asinh of its peak.
+    """
+    residuals = pixels[:, :bands].astype(np.float64)  # (N, C, H, W)
+    light = pixels[:, bands : 2 * bands].astype(np.float64)
+    signal_to_noise = np.sinh(light)
     axes = (2, 3)
     squares = residuals**2
     all_over = squares.mean(axis=axes)  # (N, C)
-    bright = np.sinh(light) > _BRIGHT
+    bright = signal_to_noise > _BRIGHT
     count = bright.sum(axis=axes)
     within = (squares * bright).sum(axis=axes) / np.maximum(count, 1)
     within = np.where(count < _FEW, all_over, within)
@@ -58,7 +74,7 @@ def fit_statistics(images: LensImages) -> NDArray[np.float64] | None:
         np.log(within + _LEAST),
         (down + right) / 2 / (all_over + _LEAST),
         np.log(np.abs(residuals).max(axis=axes) + _LEAST),
-        np.log1p((np.sinh(light) ** 2).sum(axis=axes)),
+        np.log1p((signal_to_noise**2).sum(axis=axes)),
         light.max(axis=axes),
     )
     return np.stack(columns, axis=-1).reshape(len(residuals), -1)

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from darkarcs.data import FittedPreprocessing, LensImages
 from darkarcs.data.resampling import border_median, centre_crop
 from darkarcs.data.stretching import brightness
-from darkarcs.trust.fit_statistics import fit_statistics
+from darkarcs.trust.fit_statistics import fit_statistics, fitted_bands
 
 Floats = NDArray[np.float32]
 
@@ -74,6 +74,7 @@ def image_statistics(
     {'texture': (3, 9), 'arrangement': (3, 32), 'light': (3, 5)}
     """
     height, width = _field(images, preprocessing)
+    bands = fitted_bands(images)
     units_matter = preprocessing.settings.normalization != "per_image"
     groups: dict[str, list[NDArray[np.float64]]] = {"texture": [], "arrangement": []}
     for first in range(0, max(len(images), 1), CHUNK):
@@ -86,11 +87,12 @@ def image_statistics(
         groups["arrangement"].append(_by_image(arrangement(scaled)))
         if units_matter:
             unit = np.asarray(preprocessing.scale, dtype=np.float32)[:, None]
-            amounts = light(cut, background, bright) / unit
-            groups.setdefault("light", []).append(_by_image(np.arcsinh(amounts / SOFTENING)))
-    found = {name: np.concatenate(parts) for name, parts in groups.items()}
-    fitted = fit_statistics(images)
-    return found if fitted is None else {**found, "fit": fitted}
+            found = light(cut, background, bright) / unit
+            groups.setdefault("light", []).append(_by_image(np.arcsinh(found / SOFTENING)))
+        if bands:
+            part = images.images[first : first + CHUNK]
+            groups.setdefault("fit", []).append(fit_statistics(part, bands))
+    return {name: np.concatenate(parts) for name, parts in groups.items()}
 
 
 def light(images: Floats, background: Floats, bright: Floats) -> NDArray[np.float64]:

@@ -233,11 +233,11 @@ def _describe_measuring(folder: Path) -> str:
     return f"{found}."
 
 
-def _use(folder: Path, name: str, measures_only: bool) -> str:
+def _use(folder: Path, name: str, measures: bool) -> str:
     lines = []
     if has_measurement(folder):
         lines.append(f"darkarcs measure {name} DATA --out measured")
-    if not measures_only:
+    if not measures:
         lines.append(f"darkarcs classify {name} image.jpg --json")
         lines.append(f"darkarcs evaluate {name} DATA --out evaluation")
     lines.append(f"darkarcs zoo card {name}")
