@@ -120,6 +120,14 @@ def test_models_are_put_beside_measured_limits(
         CliRunner().invoke(app, [*beside, "--set", "num_pixels=21"], catch_exceptions=False)
     same = CliRunner().invoke(app, [*beside, "--classes", "cdm", "--json"], catch_exceptions=False)
     assert same.exit_code == 0
+    observed = CliRunner().invoke(
+        app,
+        ["limit", str(scene), "--measured", str(file), "--num-observed", "3", "--json"],
+        catch_exceptions=False,
+    )
+    more = LimitResult.model_validate_json(observed.stdout)
+    assert more.rows[0].num_observed == 3
+    assert more.rows[0].marginalized == before.rows[0].marginalized
     for other in (["--classes", "axion"], ["--noise-factors", "3"], ["--seed", "9"]):
         key = other[0].removeprefix("--").replace("-", "_")
         with pytest.raises(ConfigurationError, match=f"was measured with {key} .*not"):

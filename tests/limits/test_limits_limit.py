@@ -10,7 +10,14 @@ import torch
 
 import small_scenes
 from darkarcs.errors import ConfigurationError
-from darkarcs.limits import LimitRequest, LimitResult, count_images, measure_limits
+from darkarcs.limits import (
+    LimitRequest,
+    LimitResult,
+    count_draws,
+    count_images,
+    measure_limits,
+    observe_more,
+)
 from darkarcs.limits.refit import refit
 from darkarcs.limits.tangent import macro_tangents
 from darkarcs.limits.variants import make_variants
@@ -143,3 +150,19 @@ def test_a_fit_leaves_what_the_tangent_space_says() -> None:
         fitted = refit(scene, smooth.select(slice(i, i + 1)), images[i], tangents.names)
         assert fitted.remaining <= fitted.d
         assert fitted.remaining == pytest.approx(linear[i], rel=0.1)
+
+
+def test_observing_more_lenses_equals_measuring_with_more(measured: LimitResult) -> None:
+    scene, seen = small_scenes.scene(), []
+    wanted = request(fractions=(0.05,), num_observed=5)
+    more = observe_more(scene, measured, wanted, progress=seen.append)
+    assert sum(seen) == count_draws(scene, measured, wanted) == 5
+    assert more.rows[:2] == measured.rows[:2]  # the other fraction stays
+    at_once = measure_limits(scene, request(fractions=(0.05,), num_observed=5)).rows
+    for row, other in zip(more.rows[2:], at_once, strict=True):
+        assert row.num_observed == other.num_observed == 5
+        assert row.observer == other.observer != measured.rows[2].observer
+        assert row.observer_command
+        assert row.model_copy(update={"observer_command": ""}) == other
+    with pytest.raises(ConfigurationError, match=r"hold no row of cdm at 0\.2"):
+        observe_more(scene, measured, request(fractions=(0.2,), num_observed=5))

@@ -29,7 +29,8 @@ Models = Annotated[
 Measured = Annotated[
     Path | None,
     typer.Option(
-        help="A result file of these limits: measure nothing but the models beside it, or draw it."
+        help="A result file of these limits: measure nothing but the models beside it, or the "
+        "observer on more lenses (--num-observed, for the given --fractions), or draw it."
     ),
 ]
 Cache = Annotated[
@@ -92,15 +93,13 @@ def limit(
     }
     request = LimitRequest.parse(options, "limit")
     if measured is not None:
-        given = {key for key in options if _is_given(context, key)}
-        result = _with_models(
-            measured, chosen, overrides or (), beside, {key: options[key] for key in given}
-        )
-        if figure is None and not (models or known_lens):
+        given = {key: options[key] for key in options if _is_given(context, key)}
+        if figure is None and not (models or known_lens) and "num_observed" not in given:
             raise ConfigurationError(
-                "--measured: say by --model, or --known-lens, what to put beside these limits, "
-                "or by --figure where to draw them"
+                "--measured: say by --model, --known-lens or --num-observed what to put beside "
+                "these limits, or by --figure where to draw them"
             )
+        result = _add(measured, chosen, overrides or (), beside, given)
         _give(result, out, figure, as_json)
         return
     _try_models(chosen, request, models or ())
@@ -128,7 +127,7 @@ def _give(result: Any, out: Path | None, figure: Path | None, as_json: bool) -> 
         _print(result)
 
 
-def _with_models(
+def _add(
     measured: Path,
     scene: Any,
     overrides: Sequence[str],
@@ -144,13 +143,28 @@ def _with_models(
             f"{measured}: holds limits of {result.scene} with {list(result.overrides)} set, not of "
             f"{scene.identity}: give the same scene and --set"
         )
+    more = "num_observed" in given and given["num_observed"] != result.request.num_observed
+    chosen = {"num_observed", "fractions", "classes"} if more else set()
     for key, value in given.items():
-        if getattr(result.request, key) != value:
+        if key not in chosen and getattr(result.request, key) != value:
             raise ConfigurationError(
                 f"{measured}: was measured with {key} {getattr(result.request, key)}, not {value}; "
                 f"leave --{key.replace('_', '-')} away, or measure anew without --measured"
             )
-    return result.model_copy(update={"models": (*result.models, *beside(result.request))})
+    points = beside(result.request)
+    if more:
+        wanted = {key: value for key, value in given.items() if key in chosen}
+        result = _observe_more(scene, result, result.request.model_copy(update=wanted))
+    return result.model_copy(update={"models": (*result.models, *points)})
+
+
+def _observe_more(scene: Any, result: Any, request: Any) -> Any:
+    from darkarcs.limits import count_draws, observe_more
+    from darkarcs.simulation.progress import show_progress
+
+    total = count_draws(scene, result, request)
+    with show_progress(f"observer of {scene.name}", total) as advance:
+        return observe_more(scene, result, request, progress=advance)
 
 
 def _measure(

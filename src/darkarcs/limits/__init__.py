@@ -7,6 +7,7 @@ difference of images.
 
 from darkarcs.limits.derivatives import linearize
 from darkarcs.limits.limit import count_images, measure_limits
+from darkarcs.limits.observing import count_draws, observe_more
 from darkarcs.limits.oracle import paired_auc, pooled_auc
 from darkarcs.limits.redrawing import redraw_substructure
 from darkarcs.limits.refit import refit
@@ -18,10 +19,12 @@ __all__ = [
     "LimitResult",
     "MacroTangents",
     "Strengths",
+    "count_draws",
     "count_images",
     "linearize",
     "macro_tangents",
     "measure_limits",
+    "observe_more",
     "paired_auc",
     "pooled_auc",
     "redraw_substructure",

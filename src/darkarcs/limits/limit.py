@@ -19,20 +19,18 @@ from darkarcs.evaluation.provenance import (
     git_commit,
     package_version,
 )
-from darkarcs.limits.observer import draw_residuals, examine, train_observer
-from darkarcs.limits.oracle import (
-    Area,
-    oracle_matrix,
-    paired_area,
-    paired_auc,
-    pooled_area,
-    scores_matrix,
+from darkarcs.limits.observing import (
+    LENSES_AT_ONCE,
+    Scores,
+    area_figure,
+    draw_pairs,
+    observe,
+    observer_figure,
 )
+from darkarcs.limits.oracle import oracle_matrix, paired_auc
 from darkarcs.limits.refit import Refit, refit
 from darkarcs.limits.results import (
-    AreaRecord,
     Bin,
-    Figure,
     LimitRequest,
     LimitResult,
     LimitRow,
@@ -46,8 +44,6 @@ from darkarcs.scenes.smooth import macro_nuisances, smooth_partners
 Floats = NDArray[np.float64]
 Progress = Callable[[int], None]
 
-#: Lenses whose tangent spaces are held in memory at a time.
-_AT_ONCE = 32
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _NUM_BINS = 4
 
@@ -61,7 +57,7 @@ class _Collected:
         self.strengths: dict[float, list[Floats]] = {f: [] for f in noise_factors}
         self.d_perp: list[Floats] = []  # at the scene's own noise
         self.columns: list[dict[str, Floats]] = []
-        self.scores: dict[float, list[tuple[Floats, Floats]]] = {f: [] for f in noise_factors}
+        self.scores: dict[float, list[Scores]] = {f: [] for f in noise_factors}
         self.refits: list[tuple[Refit, float]] = []  # with d_perp
 
 
@@ -110,9 +106,9 @@ def measure_limits(
     nuisances = macro_nuisances(scene)
     collected = [_Collected(variant, request.noise_factors) for variant in variants]
     peaks: list[Floats] = []
-    for first in range(0, request.num, _AT_ONCE):
-        count = min(_AT_ONCE, request.num - first)
-        smooth = smooth_partners(scene, _draw(variants[0], request, first, count))
+    for first in range(0, request.num, LENSES_AT_ONCE):
+        count = min(LENSES_AT_ONCE, request.num - first)
+        smooth = smooth_partners(scene, draw_pairs(variants[0], request, first, count))
         tangents = macro_tangents(scene, smooth, nuisances)
         peaks.append((tangents.images * tangents.scale).flatten(1).amax(1).numpy())
         done(count)
@@ -165,16 +161,10 @@ def _ignore(count: int) -> None:
     """Nobody watches."""
 
 
-def _draw(variant: Variant, request: LimitRequest, first: int, count: int) -> LensParameters:
-    """The images with substructure of pairs."""
-    pairs = variant.scene.draw(request.seed, 2 * first, 2 * count, part=request.part, paired=True)
-    return pairs.select(np.flatnonzero(pairs.labels == 1))
-
-
 def _measure_oracles(
     one: _Collected, request: LimitRequest, first: int, tangents: MacroTangents
 ) -> None:
-    lenses = _draw(one.variant, request, first, len(tangents))
+    lenses = draw_pairs(one.variant, request, first, len(tangents))
     whitened = tangents.whiten(one.variant.scene.render(lenses))
     one.d_perp.append(tangents.strengths(whitened).d_perp)
     for factor, strengths in one.strengths.items():
@@ -193,25 +183,14 @@ def _observe(
     tangents: MacroTangents,
     done: Progress,
 ) -> None:
-    variant, count = one.variant, request.num_training + request.num_test
     for i in range(min(request.num_observed - first, len(tangents))):
         here = slice(i, i + 1)
-        lens, own = smooth.select(here), tangents.select(here)
-        residuals = draw_residuals(
-            variant.scene, variant.class_name, lens, own, count, seed=request.seed
+        own = observe(
+            one.variant, request, smooth.select(here), tangents.select(here), tuple(one.scores)
         )
-        observer = train_observer(residuals[: request.num_training])
-        for factor, scores in one.scores.items():
-            scores.append(
-                examine(
-                    observer,
-                    residuals[request.num_training :],
-                    noise_factor=factor,
-                    seed=request.seed,
-                    address=str(lens.identities[0]),
-                )
-            )
-        done(count)
+        for factor, scores in own.items():
+            one.scores[factor].append(scores)
+        done(request.num_training + request.num_test)
 
 
 def _refit(
@@ -225,7 +204,7 @@ def _refit(
     count = min(request.num_refitted - first, len(tangents))
     if count <= 0:
         return
-    lenses = _draw(one.variant, request, first, count)
+    lenses = draw_pairs(one.variant, request, first, count)
     images = one.variant.scene.render(lenses, dtype=torch.float64)
     linear = one.d_perp[-1]
     for i in range(count):
@@ -238,10 +217,6 @@ def _refit(
 def _summarize(one: _Collected, noise_factor: float, seed: int) -> LimitRow:
     d, d_perp, d_prior = np.concatenate(one.strengths[noise_factor], axis=1)
     scores = one.scores[noise_factor]
-    observer = None
-    if len(scores) > 1:
-        cases, controls = (np.stack(side) for side in zip(*scores, strict=True))
-        observer = _figure(scores_matrix(cases, controls), seed)
     columns = {
         name: np.concatenate([table[name] for table in one.columns]) for name in one.columns[0]
     }
@@ -253,24 +228,14 @@ def _summarize(one: _Collected, noise_factor: float, seed: int) -> LimitRow:
         d=_quantiles(d),
         d_perp=_quantiles(d_perp),
         d_prior=_quantiles(d_prior),
-        oracle=_figure(oracle_matrix(d), seed),
-        marginalized=_figure(oracle_matrix(d_perp), seed),
-        with_prior=_figure(oracle_matrix(d_prior), seed),
-        observer=observer,
+        oracle=area_figure(oracle_matrix(d), seed),
+        marginalized=area_figure(oracle_matrix(d_perp), seed),
+        with_prior=area_figure(oracle_matrix(d_prior), seed),
+        observer=observer_figure(scores, seed),
         num_observed=len(scores),
         refit=_check(one.refits, noise_factor),
         bins=tuple(_bins(columns, d, d_perp)),
     )
-
-
-def _figure(matrix: Floats, seed: int) -> Figure:
-    return Figure(
-        paired=_record(paired_area(matrix, seed)), pooled=_record(pooled_area(matrix, seed))
-    )
-
-
-def _record(area: Area) -> AreaRecord:
-    return AreaRecord(value=area.value, interval=(area.low, area.high))
 
 
 def _check(refits: Sequence[tuple[Refit, float]], noise_factor: float) -> RefitCheck | None:

@@ -159,6 +159,8 @@ class LimitRow(Configuration):
         Substructure unknown, smooth lens known up to its tangent space.
     num_observed : int
         Lenses of the observer.
+    observer_command : str
+        By what, where more lenses were observed after the limits had been measured.
     refit : RefitCheck, optional
         The check of the linear approximation.
     bins : tuple of Bin
@@ -177,6 +179,7 @@ class LimitRow(Configuration):
     with_prior: Figure
     observer: Figure | None = None
     num_observed: int = 0
+    observer_command: str = ""
     refit: RefitCheck | None = None
     bins: tuple[Bin, ...] = ()
 

@@ -237,6 +237,8 @@ def limit_table(content: dict[str, Any]) -> str:
             for name in ("oracle", "marginalized", "observer"):
                 area = None if row[name] is None else row[name][kind]
                 cells.append("" if area is None else _with_interval(area))
+            if row["observer"] is not None:
+                cells[-1] += f" ({row['num_observed']})"
             cells.append("" if check is None else f"{check['ratio'][2]:.2f} ({check['num']})")
             rows.append(cells)
     return markdown_table(header, rows)
@@ -258,7 +260,9 @@ def _origin(content: dict[str, Any], file: Path, results: Path) -> str:
     # models that were put beside measured limits have commands of their own
     models = [one for one in content.get("models", ()) if isinstance(one, dict)]
     parts = (*content.get("earlier", ()), content, *models, *content.get("entries", ()))
-    made = (one.get("command") for one in parts)
+    rows = (row for row in content.get("rows", ()) if isinstance(row, dict))
+    observed = (row.get("observer_command") for row in rows)
+    made = (*(one.get("command") for one in parts), *observed)
     commands = dict.fromkeys(str(command) for command in made if command)
     told = ", then ".join(f"`{command}`" for command in commands)
     return f"From `{name}`" + (f", written by {told}." if told else ".")
