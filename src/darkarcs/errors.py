@@ -51,7 +51,10 @@ class OutputExistsError(DarkarcsError):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} exists already and is not overwritten: choose another --out")
+        super().__init__(
+            f"{path} exists already and is not overwritten: "
+            "choose another --out (or --results, --name)"
+        )
 
 
 def require_new(path: Path) -> Path:

@@ -82,8 +82,9 @@ def test_from_a_folder_of_images_to_a_report(
 
     code, out, err = run(["evaluate", *arguments[1:-1]], capsys, monkeypatch)
     assert code == 1
-    assert (
-        err.strip() == "darkarcs: test exists already and is not overwritten: choose another --out"
+    assert err.strip() == (
+        "darkarcs: test exists already and is not overwritten: "
+        "choose another --out (or --results, --name)"
     )
 
     code, out, err = run(["evaluate", "run", "lenses", "--out", "all"], capsys, monkeypatch)

@@ -17,9 +17,9 @@ from darkarcs.limits import LimitResult
 from darkarcs.limits.results import LimitRow, ModelPoint
 
 _FIGURES = (
-    ("oracle", "all known but the class", "#0072b2"),
-    ("marginalized", "smooth lens unknown", "#009e73"),
-    ("observer", "substructure unknown", "#d55e00"),
+    ("oracle", "oracle:\nall known but the class", "#0072b2"),
+    ("marginalized", "marginalized oracle:\nsmooth lens unknown", "#009e73"),
+    ("observer", "observer:\nsubstructure unknown", "#d55e00"),
 )
 _MARKERS = "osD^vP*X"
 _COLOURS = ("black", "#cc79a7", "#0072b2", "#e69f00", "#56b4e9", "#7f7f7f")

@@ -76,7 +76,9 @@ def place_models(
         for name, predictor in predictors.items():
             taken = shared.taken_by(predictor)
             predictions = predictor.predict(taken, request.part, progress=True)
-            points.append(_place(name, variant, predictions, test_log))
+            converged = predictor.folder.description.provenance.get("converged")
+            point = _place(name, variant, predictions, test_log)
+            points.append(point.model_copy(update={"converged": converged}))
             evidence = fitted_evidence(taken, request.part)
             if evidence is not None and evidence.model_hash not in told:
                 told.add(evidence.model_hash)

@@ -203,6 +203,8 @@ class ModelPoint(Configuration):
         Its AUC.
     paired : float
         Share of lenses whose image with substructure got the higher score; ties are a half.
+    converged : bool, optional
+        Whether its training had levelled off; None where nobody said, or nothing was trained.
     command, version, commit : str
         By what the model was placed, which may be long after the limits were measured; empty in
         files that were written before this was kept.
@@ -217,6 +219,7 @@ class ModelPoint(Configuration):
     num: int
     pooled: AreaRecord
     paired: float
+    converged: bool | None = None
     command: str = ""
     version: str = ""
     commit: str | None = None

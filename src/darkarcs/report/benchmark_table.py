@@ -206,11 +206,10 @@ def leaderboard_table(content: Mapping[str, Any]) -> str:
     rows = []
     for entry in entries:
         model = entry["model"]
-        mark = " (not converged)" if model["converged"] is False else ""
         cells = [_short(entry["scores"].get(name)) for name in sets]
         trained = model["trained_on"]
         trained = f"{trained[:12]}…" if len(trained) == 64 else f"`{trained}`" if trained else ""
-        rows.append((f"`{model['name']}`{mark}", trained, f"{_mean(entry):.3f}", *cells))
+        rows.append((model_label(model), trained, f"{_mean(entry):.3f}", *cells))
     return markdown_table(header, rows)
 
 
@@ -277,8 +276,30 @@ def shortcut_table(content: Mapping[str, Any]) -> str:
         cells = [_short(leaky[model]["scores"].get(name)) for name in columns]
         scores = fair[model]["scores"] if model in fair else {}
         cells += [_short(scores.get(name)) for name in lines]
-        rows.append((f"`{model}`", *cells))
+        rows.append((model_label(leaky[model]["model"]), *cells))
     return markdown_table(header, rows)
+
+
+def model_label(model: Mapping[str, Any]) -> str:
+    """Write a model's name, and whether it was still learning.
+
+    Parameters
+    ----------
+    model : mapping
+        ``name`` and ``converged`` of an entry's model.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Examples
+    --------
+    >>> model_label({"name": "mine", "converged": False})
+    '`mine` (not converged)'
+    """
+    mark = " (not converged)" if model["converged"] is False else ""
+    return f"`{model['name']}`{mark}"
 
 
 def _mean(entry: Mapping[str, Any]) -> float:

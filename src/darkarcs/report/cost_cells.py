@@ -121,7 +121,7 @@ def limit_model_cells(content: dict[str, Any]) -> Cells:
             (
                 point["class_name"],
                 "" if point["fraction"] is None else f"{point['fraction']:g}",
-                point["model"],
+                point["model"] + (" (not converged)" if point.get("converged") is False else ""),
                 f"{point['pooled']['value']:.3f} [{low:.3f}, {high:.3f}]",
                 f"{point['paired']:.3f}",
                 *("" if one is None else f"{one['pooled']['value']:.3f}" for one in limits),

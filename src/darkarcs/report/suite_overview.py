@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from darkarcs.report.benchmark_table import NO_ENTRY, newest_entries
+from darkarcs.report.benchmark_table import NO_ENTRY, model_label, newest_entries
 from darkarcs.report.markdown import markdown_table
 
 
@@ -37,8 +37,9 @@ def overview_table(content: Mapping[str, Any]) -> str:
         for one in entries
         if one["suite_version"] == newest[one["suite"]]
     }
+    labels = {one["model"]["name"]: model_label(one["model"]) for one in entries}
     models = sorted({name for name, _ in cells})
-    rows = [(f"`{name}`", *(cells.get((name, suite), "") for suite in suites)) for name in models]
+    rows = [(labels[name], *(cells.get((name, suite), "") for suite in suites)) for name in models]
     return markdown_table(("model", *(f"`{suite}`" for suite in suites)), rows)
 
 
@@ -70,7 +71,7 @@ def conditions_table(content: Mapping[str, Any]) -> str:
     shown = 2 if compared else 1
     header = ["set"]
     for entry in entries:
-        header += [f"`{entry['model']['name']}`", "change"][:shown]
+        header += [model_label(entry["model"]), "change"][:shown]
     rows = []
     for name, title in titles.items():
         scores = [entry["scores"].get(name) for entry in entries]
