@@ -20,7 +20,7 @@ from darkarcs.report.markdown import markdown_table as markdown_table
 from darkarcs.report.prediction_set_cells import prediction_set_cells
 from darkarcs.report.robustness_cells import robustness_cells
 from darkarcs.report.suite_overview import conditions_table, overview_table
-from darkarcs.report.weakness_cells import weakness_cells
+from darkarcs.report.weakness_cells import attribute_cells, weakness_cells
 
 _MARKER = re.compile(
     r"(?P<open><!-- measured:(?P<kind>[\w-]+) (?P<file>[\w./-]+) -->)\n"
@@ -282,6 +282,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "familiarity": lambda content: markdown_table(*familiarity_cells(content)),
     "leaderboard": leaderboard_table,
     "limit": limit_table,
+    "weaknesses-by": lambda content: markdown_table(*attribute_cells(content)),
     "weaknesses": lambda content: markdown_table(*weakness_cells(content)),
     "limit-models": lambda content: markdown_table(*limit_model_cells(content)),
     "conditions": conditions_table,

@@ -9,6 +9,11 @@ from typing import Any
 HEADER = ("images", "AUC", "accuracy", "log-loss", "too sure by")
 #: Of each kind, in documents.
 _NUM_SHOWN = 10
+#: What is asked of every model of lenses, whether it is a weakness or not.
+_ALWAYS = (
+    *("arc.configuration", "lens.einstein_radius", "arc.snr"),
+    *("substructure.largest_mass", "substructure.distance_to_arc"),
+)
 
 
 def subpopulation_cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -77,6 +82,30 @@ def weakness_cells(content: dict[str, Any]) -> tuple[Sequence[str], list[tuple[s
         for kind in ("worst", "best")
     )
     return ("lenses", *HEADER), [*worst, overall_cells(content), *best[::-1]]
+
+
+def attribute_cells(content: dict[str, Any]) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Write all bins of what is asked of every model: arc, ring, noise, heaviest subhalo.
+
+    Parameters
+    ----------
+    content : dict
+        Of ``weaknesses.json``.
+
+    Returns
+    -------
+    header : sequence of str
+        Names of the columns.
+    rows : list of tuple of str
+        Attribute after attribute, in the order of its values.
+    """
+    rows = content["subpopulations"]
+    return ("lenses", *HEADER), [
+        subpopulation_cells(row)
+        for attribute in _ALWAYS
+        for row in rows
+        if [one["attribute"] for one in row["conditions"]] == [attribute]
+    ]
 
 
 def holds_all_classes(row: Mapping[str, Any]) -> bool:
