@@ -54,6 +54,13 @@ def test_surprise_follows_the_share_and_never_saturates() -> None:
     assert tail.surprise(np.array([1e6])).item() > 1e5
 
 
+def test_a_few_freaks_do_not_hide_what_is_strange() -> None:
+    scores = np.random.default_rng(2).exponential(size=1000)
+    freaks = np.append(scores, np.full(3, 1e4))
+    at = np.array([20.0])
+    assert Tail.fit(freaks).surprise(at) > 0.7 * Tail.fit(scores).surprise(at)
+
+
 def test_equal_scores_make_any_larger_one_strange() -> None:
     tail = Tail.fit(np.full(50, 3.0))
     same, larger = tail.surprise(np.array([3.0, 3.1]))

@@ -15,7 +15,7 @@ from darkarcs.model_folder import SMOOTH_FIT
 from darkarcs.scenes import load_scene
 from darkarcs.trust import fit_statistics as module
 from darkarcs.trust import image_statistics
-from darkarcs.trust.fit_statistics import fit_statistics, fitted_bands
+from darkarcs.trust.fit_statistics import fit_statistics, fitted_bands, signal_to_noise
 
 Floats = NDArray[np.float64]
 
@@ -71,6 +71,14 @@ def test_structure_and_missing_light_are_seen() -> None:
     assert dark[0, 1] == dark[0, 0]  # no light to look at
 
 
+def test_images_come_back_in_units_of_their_noise() -> None:
+    image = 50 * np.random.default_rng(3).random((2, 1, 16, 16))
+    model = image + noise(2, size=16)
+    left = residuals(image - model, np.arcsinh(model))
+    together = signal_to_noise(left.images, 1)
+    np.testing.assert_allclose(together, image, rtol=1e-4, atol=1e-4)
+
+
 def test_only_residuals_have_them() -> None:
     images = LensImages.from_arrays(noise().astype(np.float32))
     assert fitted_bands(images) == 0
@@ -79,4 +87,5 @@ def test_only_residuals_have_them() -> None:
         fitted = Preprocessing.parse({"normalization": "data_set"}, "test").fit(lenses)
         found = image_statistics(lenses, fitted)
         assert ("fit" in found) is has
+        assert ({"image_light", "image_texture", "image_arrangement"} <= set(found)) is has
         assert all(np.isfinite(values).all() for values in found.values())

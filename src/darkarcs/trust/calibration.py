@@ -2,9 +2,10 @@ r"""From scores to one p-value, and the rule by which an image is flagged.
 
 Scores of different kinds are made comparable by their *surprise*, minus the log of the share of
 training images that are at least as strange; beyond the strangest twentieth the share is taken
-to fall exponentially, so that the surprise has no ceiling. An image's surprise is the largest
-over its scores. Among `n` validation images, of which neither the references nor the tails know
-anything, it has the conformal p-value [1]_
+to fall exponentially, so that the surprise has no ceiling. How fast, the median of the tail says:
+its mean would be that of a few freaks, and make everything look ordinary beside them. An image's
+surprise is the sum over its scores (in older files the largest). Among `n` validation images, of
+which neither the references nor the tails know anything, it has the conformal p-value [1]_
 
 .. math:: p = \frac{1 + \#\{i : s_i \ge s\}}{n + 1}
 
@@ -48,7 +49,7 @@ class Tail:
     knots : ndarray, shape (NUM_KNOTS,)
         Quantiles from 0 to one minus `TAIL_SHARE`, evenly spaced in probability.
     excess : float
-        Mean of what the tail has above the last knot; positive.
+        Scale of what the tail has above the last knot, its median over ln 2; positive.
     """
 
     knots: Floats
@@ -71,7 +72,8 @@ class Tail:
         knots = np.quantile(scores, np.linspace(0, 1 - TAIL_SHARE, NUM_KNOTS))
         beyond = scores[scores > knots[-1]] - knots[-1]
         least = 1e-6 * max(float(np.abs(scores).max()), 1e-12)
-        return cls(knots, max(float(beyond.mean()) if beyond.size else 0.0, least))
+        scale = float(np.median(beyond)) / np.log(2) if beyond.size else 0.0
+        return cls(knots, max(scale, least))
 
     def surprise(self, scores: Floats) -> Floats:
         """Minus the log of the share of training images that are at least as strange.

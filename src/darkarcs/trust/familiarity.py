@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from darkarcs.trust.calibration import (
     guaranteed_rate,
 )
 from darkarcs.trust.densities import GaussianClasses, energy, neighbour_distance, unit_length
+from darkarcs.trust.statistics import OF_IMAGE
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +26,9 @@ REASONS = {
     "texture": "its noise, sharpness or compression",
     "arrangement": "where its light lies",
     "fit": "how well a smooth lens fits it",
+    "image_light": "its brightness or background",
+    "image_texture": "its noise, sharpness or compression",
+    "image_arrangement": "where its light lies",
     "features": "what the network sees in it",
     "neighbours": "no training image is like it to the network",
     "energy": "the network sees none of its classes in it",
@@ -167,6 +171,9 @@ class Familiarity:
         Surprise of the validation images, sorted.
     rank : int
         From `flag_rank`.
+    combination : {"sum", "max"}
+        Of the surprises of an image's scores. Several scores that are odd each by a little make an
+        image strange; the largest alone is what older files hold.
     """
 
     gaussians: dict[str, GaussianClasses]
@@ -174,6 +181,7 @@ class Familiarity:
     tails: dict[str, Tail]
     calibration: Floats
     rank: int
+    combination: Literal["sum", "max"] = "sum"
 
     @property
     def threshold(self) -> float:
@@ -219,8 +227,9 @@ class Familiarity:
             name: self.tails[name].surprise(values)
             for name, values in self.scores(observed).items()
         }
-        largest = np.stack(list(surprises.values())).max(axis=0)
-        p_values = conformal_p_values(largest, self.calibration)
+        each = np.stack(list(surprises.values()))
+        together = each.sum(axis=0) if self.combination == "sum" else each.max(axis=0)
+        p_values = conformal_p_values(together, self.calibration)
         limit = self.threshold if threshold is None else threshold
         # p-values are multiples of 1 / (n + 1): half of one below makes rounding harmless
         return Assessment(
@@ -259,7 +268,7 @@ def fit_familiarity(
     gaussians = {
         name: GaussianClasses.fit(train.statistics[name][known])
         for name in REASONS  # in this order, as they are read back
-        if name in train.statistics
+        if name in train.statistics and f"{OF_IMAGE}{name}" not in train.statistics
     }
     gaussians["features"] = GaussianClasses.fit(train.features[known], train_labels[known])
     count = min(MAX_NEIGHBOURS, max(1, MAX_NEIGHBOUR_NUMBERS // train.features.shape[1]))
@@ -270,8 +279,10 @@ def fit_familiarity(
         for name, values in _scores(gaussians, neighbours, train.select(unknown)).items()
     }
     found = _scores(gaussians, neighbours, validation)
-    largest = np.stack([tails[name].surprise(values) for name, values in found.items()]).max(axis=0)
-    return Familiarity(gaussians, neighbours, tails, np.sort(largest), flag_rank(len(validation)))
+    together = np.stack([tails[name].surprise(values) for name, values in found.items()]).sum(
+        axis=0
+    )
+    return Familiarity(gaussians, neighbours, tails, np.sort(together), flag_rank(len(validation)))
 
 
 def _scores(

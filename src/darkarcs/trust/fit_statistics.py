@@ -40,6 +40,25 @@ def fitted_bands(images: LensImages) -> int:
     return (images.num_channels - _MAPS[int(told.get("version", 2))]) // 2
 
 
+def signal_to_noise(pixels: NDArray[np.float32], bands: int) -> NDArray[np.float32]:
+    """Put images together again from what fits left and what they took, in units of the noise.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (N, channels, H, W)
+        As of `fit_statistics`.
+    bands : int
+        C.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W)
+        Residual and fitted light, both over the noise.
+    """
+    together: NDArray[np.float32] = pixels[:, :bands] + np.sinh(pixels[:, bands : 2 * bands])
+    return together
+
+
 def fit_statistics(pixels: NDArray[np.float32], bands: int) -> NDArray[np.float64]:
     """Measure residuals and fitted light.
 

@@ -10,8 +10,9 @@ These numbers see what was lost, in groups:
 ``texture``
     Power on scales of 2, 4, 8, 16 and 32 pixels (Haar wavelets), noise on the border, how
     peaked the smallest details are, pixels equal to their neighbour: noise, PSF, compression.
-``fit``
-    Of models that look at what fits of smooth lenses leave: `darkarcs.trust.fit_statistics`.
+``fit``, ``image_light``, ``image_texture``, ``image_arrangement``
+    Of models that look at what fits of smooth lenses leave: `darkarcs.trust.fit_statistics`, and
+    the three others of the image itself in units of its noise, instead of those of the residuals.
 ``arrangement``
     The mean and the scatter of the light in rings about the centre, the size of its moments
     around each, where its centre lies: rings and arcs against blobs, blanks and fields.
@@ -30,10 +31,12 @@ from numpy.typing import NDArray
 from darkarcs.data import FittedPreprocessing, LensImages
 from darkarcs.data.resampling import border_median, centre_crop
 from darkarcs.data.stretching import brightness
-from darkarcs.trust.fit_statistics import fit_statistics, fitted_bands
+from darkarcs.trust.fit_statistics import fit_statistics, fitted_bands, signal_to_noise
 
 Floats = NDArray[np.float32]
 
+#: Begins the names of groups of the image, where a model looks at residuals.
+OF_IMAGE = "image_"
 #: Rings of equal width between the centre and the edge; the corners are one more.
 NUM_RINGS = 10
 #: Rings that angular moments are taken of, each of the order 1 and 2.
@@ -63,7 +66,8 @@ def image_statistics(
     -------
     dict of str to ndarray, shape (N, D), float64
         By group (see the module's text): ``texture``, ``arrangement``, unless every image
-        is normalized by itself ``light``, and of residuals ``fit``. Finite for finite images.
+        is normalized by itself ``light``, and of residuals ``fit`` and those of the image. Finite
+        for finite images.
 
     Examples
     --------
@@ -76,23 +80,33 @@ def image_statistics(
     height, width = _field(images, preprocessing)
     bands = fitted_bands(images)
     units_matter = preprocessing.settings.normalization != "per_image"
-    groups: dict[str, list[NDArray[np.float64]]] = {"texture": [], "arrangement": []}
+    unit = np.asarray(preprocessing.scale, dtype=np.float32)[:, None]
+    groups: dict[str, list[NDArray[np.float64]]] = {}
     for first in range(0, max(len(images), 1), CHUNK):
-        cut = centre_crop(images.images[first : first + CHUNK], height, width)
-        background = border_median(cut)
-        above = cut - background
-        bright = brightness(above)  # (N, C)
-        scaled = above / bright[..., None, None]
-        groups["texture"].append(_by_image(texture(scaled)))
-        groups["arrangement"].append(_by_image(arrangement(scaled)))
-        if units_matter:
-            unit = np.asarray(preprocessing.scale, dtype=np.float32)[:, None]
-            found = light(cut, background, bright) / unit
-            groups.setdefault("light", []).append(_by_image(np.arcsinh(found / SOFTENING)))
+        part = images.images[first : first + CHUNK]
+        cut = centre_crop(part, height, width)
+        found = _pixel_groups(cut, unit if units_matter else None)
         if bands:
-            part = images.images[first : first + CHUNK]
-            groups.setdefault("fit", []).append(fit_statistics(part, bands))
+            whole = signal_to_noise(cut, bands)
+            own = _pixel_groups(whole, np.ones((bands, 1), dtype=np.float32))
+            found |= {"fit": fit_statistics(part, bands)}
+            found |= {f"{OF_IMAGE}{name}": values for name, values in own.items()}
+        for name, values in found.items():
+            groups.setdefault(name, []).append(values)
     return {name: np.concatenate(parts) for name, parts in groups.items()}
+
+
+def _pixel_groups(cut: Floats, unit: Floats | None) -> dict[str, NDArray[np.float64]]:
+    """Measure texture, arrangement and, in a unit, light."""
+    background = border_median(cut)
+    above = cut - background
+    bright = brightness(above)  # (N, C)
+    scaled = above / bright[..., None, None]
+    groups = {"texture": _by_image(texture(scaled)), "arrangement": _by_image(arrangement(scaled))}
+    if unit is not None:
+        found = light(cut, background, bright) / unit
+        groups["light"] = _by_image(np.arcsinh(found / SOFTENING))
+    return groups
 
 
 def light(images: Floats, background: Floats, bright: Floats) -> NDArray[np.float64]:

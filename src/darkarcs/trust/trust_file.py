@@ -38,12 +38,15 @@ class TrustNotes(Configuration):
         How the logits were predicted.
     num_training : int
         Training images looked at.
+    combination : {"max", "sum"}
+        See `Familiarity`; files that do not say hold the largest.
     """
 
     schema_version: Literal[1] = 1
     rank: int
     test_time_augmentation: str
     num_training: int
+    combination: Literal["max", "sum"] = "max"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class Trust:
             rank=known.rank,
             test_time_augmentation=self.test_time_augmentation,
             num_training=self.num_training,
+            combination=known.combination,
         )
         ordered = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
         return save(ordered, {"trust": json.dumps(notes.model_dump(mode="json"))})
@@ -156,6 +160,7 @@ def _rebuild(tensors: dict[str, NDArray[Any]], notes: TrustNotes) -> Trust:
             tails=tails,
             calibration=tensors["calibration"].astype(np.float64),
             rank=notes.rank,
+            combination=notes.combination,
         ),
         logits=tensors["validation.logits"].astype(np.float64),
         labels=tensors["validation.labels"].astype(np.int64),
