@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,33 @@ def test_threshold_moves_the_flag_and_not_the_p_value(known: Familiarity) -> Non
     assert np.array_equal(plain.flagged, plain.p_values * 1001 < known.rank + 0.5)
 
 
+def test_odd_in_two_ways_is_stranger_than_in_one(known: Familiarity) -> None:
+    own = observed(500, 5)
+    texture, features = own.statistics["texture"] + 1.7, own.features + 1.4
+    one = Observed({"texture": texture}, own.features, own.logits)
+    other = Observed(own.statistics, features, own.logits)
+    both = Observed({"texture": texture}, features, own.logits)
+    shares = [known.assess(images).flagged.mean() for images in (one, other, both)]
+    assert shares[2] > shares[0] + shares[1] + 0.1
+    # an older file counts the largest alone
+    largest = np.stack(list(known.assess(observed(1000, 1)).surprises.values())).max(axis=0)
+    older = replace(known, combination="max", calibration=np.sort(largest))
+    assert older.assess(both).flagged.mean() < shares[2]
+    assert older.assess(observed(20_000, 2)).flagged.mean() <= older.guaranteed_rate + 0.003
+
+
+def test_of_residuals_the_image_counts_instead_of_the_channels() -> None:
+    def residuals(count: int, seed: int) -> Observed:
+        draws = np.random.default_rng(seed).normal(size=(5, count, 3))
+        names = ("texture", "fit", "image_texture")
+        return Observed(dict(zip(names, draws, strict=False)), draws[3], draws[4])
+
+    labels = np.arange(200) % 2
+    found = fit_familiarity(residuals(200, 0), labels, residuals(200, 1), np.random.default_rng(0))
+    assert {"fit", "image_texture"} <= set(found.gaussians)
+    assert "texture" not in found.gaussians
+
+
 @pytest.fixture(scope="module")
 def trust() -> Trust:
     lenses = ring_lenses(count=200, size=32)
@@ -68,6 +96,7 @@ def test_file_keeps_everything(trust: Trust, tmp_path: Path) -> None:
     again = read_trust(tmp_path)
     assert again is not None
     assert again.to_bytes() == trust.to_bytes()
+    assert again.familiarity.combination == "sum"
     assert np.array_equal(again.logits, trust.logits)
     generator = np.random.default_rng(1)
     strange = Observed(
