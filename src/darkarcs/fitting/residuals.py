@@ -259,8 +259,7 @@ def _check(lenses: LensImages, fit: SmoothFit) -> None:
     if lenses.images.shape[1:] != shape:
         raise DataError(
             f"{source}: images of shape {lenses.images.shape[1:]} cannot be fitted by scene "
-            f"{fit.scene.name}, whose images have shape {shape}: cut them to that size (or give "
-            "`darkarcs fit` --set num_pixels=N, and train a model of theirs)"
+            f"{fit.scene.name}, whose images have shape {shape}: cut them (or fit at num_pixels=N)"
         )
 
 
