@@ -298,7 +298,7 @@ def model_label(model: Mapping[str, Any]) -> str:
     >>> model_label({"name": "mine", "converged": False})
     '`mine` (not converged)'
     """
-    mark = " (not converged)" if model["converged"] is False else ""
+    mark = " (not converged)" if model.get("converged") is False else ""
     return f"`{model['name']}`{mark}"
 
 

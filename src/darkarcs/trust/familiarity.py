@@ -33,6 +33,8 @@ REASONS = {
     "neighbours": "no training image is like it to the network",
     "energy": "the network sees none of its classes in it",
 }
+#: In nats: two readings of one image, in other batches, differ by less and are equally strange.
+ROUNDING = 1e-3
 #: Which neighbour the distance is taken to.
 NEIGHBOUR = 10
 #: Training images that are kept as neighbours at most, and numbers in them at most.
@@ -229,7 +231,7 @@ class Familiarity:
         }
         each = np.stack(list(surprises.values()))
         together = each.sum(axis=0) if self.combination == "sum" else each.max(axis=0)
-        p_values = conformal_p_values(together, self.calibration)
+        p_values = conformal_p_values(together - ROUNDING, self.calibration)
         limit = self.threshold if threshold is None else threshold
         # p-values are multiples of 1 / (n + 1): half of one below makes rounding harmless
         return Assessment(
