@@ -143,7 +143,7 @@ def _add(
             f"{measured}: holds limits of {result.scene} with {list(result.overrides)} set, not of "
             f"{scene.identity}: give the same scene and --set"
         )
-    more = "num_observed" in given and given["num_observed"] != result.request.num_observed
+    more = "num_observed" in given
     chosen = {"num_observed", "fractions", "classes"} if more else set()
     for key, value in given.items():
         if key not in chosen and getattr(result.request, key) != value:
@@ -151,11 +151,10 @@ def _add(
                 f"{measured}: was measured with {key} {getattr(result.request, key)}, not {value}; "
                 f"leave --{key.replace('_', '-')} away, or measure anew without --measured"
             )
-    points = beside(result.request)
-    if more:
+    if more:  # first, since it may find that there is no such row
         wanted = {key: value for key, value in given.items() if key in chosen}
         result = _observe_more(scene, result, result.request.model_copy(update=wanted))
-    return result.model_copy(update={"models": (*result.models, *points)})
+    return result.model_copy(update={"models": (*result.models, *beside(result.request))})
 
 
 def _observe_more(scene: Any, result: Any, request: Any) -> Any:
